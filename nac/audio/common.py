@@ -1,0 +1,37 @@
+"""What the modules of this package share."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+MAX_RATE = 0xFFFFFF
+
+
+class AudioWarning(UserWarning):
+    """The audio could be read, but not quite as it is: a file that ends early, or samples that are no numbers."""
+
+
+def warn(message: str) -> None:
+    """Issue an `AudioWarning`."""
+    warnings.warn(AudioWarning(message), stacklevel=3)
+
+
+class Backend(Protocol):
+    """One way of reading audio. `frames` is exact or None, `expected` a guess or None."""
+
+    sample_rate: int
+    channels: int
+    frames: int | None
+    expected: int | None
+
+    def read(self, samples: int) -> Samples:
+        """`[channels, up to n]` samples, none at the end."""
+        ...
+
+    def close(self) -> None: ...

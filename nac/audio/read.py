@@ -1,0 +1,270 @@
+"""Reading audio from files and pipes as blocks of float32 samples, in constant memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from nac.audio.common import MAX_RATE, Backend, Samples, warn
+from nac.audio.sndfile import SndfileSource
+from nac.audio.wav import UnsupportedWavError, WavLayout, read_wav_header, to_float
+from nac.errors import AudioError
+from nac.files import is_special
+
+# The first bytes of the formats that libsndfile reads. What comes out of a pipe must be copied to disk for it, so it
+# is looked at first: an endless stream of something else must not fill the disk.
+_MAGICS = (b"RIFF", b"RF64", b"BW64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff", b"Creative")
+
+
+class AudioReader:
+    """Audio as a sequence of blocks; made by `open_audio`, a context manager.
+
+    `sample_rate` in Hz (1..16,777,215), `channels` (1 or 2). `frames` is the exact number of samples per channel, or
+    None where it shows only at the end (pipes, MP3); `expected` is the best guess for a progress bar, or None.
+    """
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self.name = name
+        self._backend = backend
+        self.sample_rate, self.channels = backend.sample_rate, backend.channels
+        self.frames, self.expected = backend.frames, backend.expected
+        self._position = 0
+        if self.channels not in (1, 2):
+            raise AudioError(f"{name} has {self.channels} channels; only mono and stereo are coded, mix it down first")
+        if not 1 <= self.sample_rate <= MAX_RATE:
+            raise AudioError(f"{name} has a sample rate of {self.sample_rate} Hz; 1 to {MAX_RATE} are possible")
+
+    def blocks(self, samples: int = 65536) -> Iterator[Samples]:
+        """Yield float32 `[channels, samples]`, the last one shorter; nothing for an empty file.
+
+        Values are as stored, full scale being -1..1; floating-point files may go beyond and are not clipped. Samples
+        that are no finite numbers become 0, with an `AudioWarning`; a WAV file that ends before its header says warns
+        too. Raises `AudioError` where the audio cannot be decoded any further or has fewer samples than `frames`.
+        """
+        if samples < 1:
+            raise AudioError(f"blocks of {samples} samples cannot be read")
+        while True:
+            block = self._read(samples if self.frames is None else min(samples, self.frames - self._position))
+            if block.shape[1] == 0:
+                break
+            self._clean(block)
+            self._position += block.shape[1]
+            yield block
+        if self.frames is not None and self._position < self.frames:
+            raise AudioError(f"{self.name} ends after {self._position} of {self.frames} samples; it is cut off")
+
+    def _read(self, samples: int) -> Samples:
+        """Exactly `samples` samples, fewer only at the end."""
+        parts = [np.zeros((self.channels, 0), np.float32)]
+        while samples > 0:
+            try:
+                part = self._backend.read(samples)
+            except OSError as error:
+                raise AudioError(f"cannot read {self.name}: {error.strerror or error}") from None
+            if part.shape[1] == 0:
+                break
+            parts.append(part)
+            samples -= part.shape[1]
+        return parts[1] if len(parts) == 2 else np.concatenate(parts, axis=1)
+
+    def _clean(self, block: Samples) -> None:
+        finite = np.isfinite(block)
+        if finite.all():
+            return
+        first = self._position + int(np.argmin(finite.all(axis=0)))
+        count = int(finite.size - np.count_nonzero(finite))
+        warn(
+            f"{self.name} has {count} samples from {first / self.sample_rate:.3f} s on that are no numbers "
+            "(NaN or infinite); they are taken as silence"
+        )
+        block[~finite] = 0
+
+    def close(self) -> None:
+        """Close the file; harmless a second time."""
+        self._backend.close()
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_audio(source: str | os.PathLike[str] | BinaryIO) -> AudioReader:
+    """Open a path, "-" for standard input, or a binary file object (which stays open after `close`).
+
+    Reads WAV (PCM, float, RF64), FLAC, Ogg Vorbis and Opus, MP3, AIFF, CAF, AU and whatever else the installed
+    libsndfile knows. WAV streams straight from a pipe, with or without a known length; other formats that come through
+    a pipe are first copied to a temporary file. Raises `AudioError` if there is no such file or it is no audio.
+    """
+    name, stream, seekable = _open_stream(source)
+    backend: Backend | None = None
+    try:
+        backend = _from_file(name, stream) if seekable else _from_pipe(name, stream)
+        return AudioReader(name, backend)
+    except BaseException as error:
+        if backend is not None:
+            backend.close()
+        stream.close()
+        if isinstance(error, OSError):
+            raise AudioError(f"cannot read {name}: {error.strerror or error}") from None
+        raise
+
+
+def _open_stream(source: str | os.PathLike[str] | BinaryIO) -> tuple[str, BinaryIO, bool]:
+    """A name for messages, a stream that may be closed, and whether it is a file: seekable and at its start."""
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        if path != "-":
+            return path, _open_path(path), not is_special(path)
+        if sys.stdin.isatty():
+            raise AudioError("standard input is a terminal; pipe or redirect audio into it")
+        name, source = "standard input", sys.stdin.buffer
+    else:
+        name = str(getattr(source, "name", "the stream"))
+    try:
+        seekable = source.seekable() and source.tell() == 0
+    except OSError:
+        seekable = False
+    return name, cast(BinaryIO, _Borrowed(source)), seekable
+
+
+def _open_path(path: str) -> BinaryIO:
+    if os.path.isdir(path):
+        raise AudioError(f"{path} is a folder, not an audio file")
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise AudioError(f"there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise AudioError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _from_file(name: str, stream: BinaryIO) -> Backend:
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    if size == 0:
+        raise AudioError(f"{name} is empty (0 bytes)")
+    try:
+        layout = read_wav_header(stream)
+    except UnsupportedWavError:
+        stream.seek(0)
+        _refuse_nac(name, stream.read(3))
+        stream.seek(0)
+        return SndfileSource(name, stream)
+    except AudioError as error:
+        raise AudioError(f"cannot read {name}: {error}") from None
+    return _WavSource(name, stream, layout, size - stream.tell())
+
+
+def _from_pipe(name: str, stream: BinaryIO) -> Backend:
+    recorder = _Recorder(stream)
+    try:
+        return _WavSource(name, stream, read_wav_header(cast(BinaryIO, recorder)), None)
+    except UnsupportedWavError:
+        pass
+    except AudioError as error:
+        raise AudioError(f"cannot read {name}: {error}") from None
+    start = b"".join(recorder.parts)
+    if not start:
+        raise AudioError(f"{name} is empty (0 bytes)")
+    _refuse_nac(name, start)
+    is_mpeg = len(start) >= 2 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0
+    if not is_mpeg and not start.startswith(_MAGICS):
+        raise AudioError(f"{name} is no audio in a known format; convert it to WAV or FLAC first")
+    spool = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the backend closes it
+    try:
+        spool.write(start)
+        shutil.copyfileobj(stream, spool, 1 << 20)
+        spool.seek(0)
+        return SndfileSource(name, spool)
+    except BaseException as error:
+        spool.close()
+        if isinstance(error, OSError):
+            where = tempfile.gettempdir()
+            raise AudioError(f"cannot copy {name} to {where}: {error.strerror or error}") from None
+        raise
+
+
+def _refuse_nac(name: str, start: bytes) -> None:
+    if start[:3] == b"NAC":
+        raise AudioError(f"{name} is a .nac file, not audio; decode it first")
+
+
+class _WavSource:
+    """Plain PCM or float WAV, read front to back; see `Backend`. `available` is the bytes left in a file, if known."""
+
+    def __init__(self, name: str, stream: BinaryIO, layout: WavLayout, available: int | None) -> None:
+        self._name, self._stream, self._layout = name, stream, layout
+        self.sample_rate, self.channels = layout.sample_rate, layout.channels
+        self._left = layout.data_bytes
+        self.expected = None if self._left is None else self._left // layout.frame_bytes
+        self.frames: int | None = None
+        if available is not None:
+            if self._left is not None and self._left > available:
+                self._warn_short()
+            self._left = available if self._left is None else min(available, self._left)
+            self.frames = self.expected = self._left // layout.frame_bytes
+
+    def read(self, samples: int) -> Samples:
+        size = samples * self._layout.frame_bytes
+        if self._left is not None:
+            size = min(size, self._left)
+        data = self._stream.read(size)
+        if self._left is not None:
+            self._left -= len(data)
+            if len(data) < size:
+                self._warn_short()
+                self._left = 0
+        whole = len(data) - len(data) % self._layout.frame_bytes
+        return to_float(data[:whole], self._layout)
+
+    def _warn_short(self) -> None:
+        warn(f"{self._name} ends before the {self.expected} samples that its header announces; it may be cut off")
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Recorder(io.RawIOBase):
+    """Keeps what was read, so that a pipe can be started over once."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.parts: list[bytes] = []
+
+    def read(self, size: int = -1, /) -> bytes:
+        part = self._stream.read(size)
+        self.parts.append(part)
+        return part
+
+
+class _Borrowed(io.BufferedIOBase):
+    """A stream of somebody else: closing leaves it open, and short reads are completed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        parts = []
+        left = -1 if size is None or size < 0 else size
+        while left != 0:
+            part = self._stream.read(left)
+            if not part:
+                break
+            parts.append(part)
+            left = left - len(part) if left > 0 else left
+        return b"".join(parts)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()

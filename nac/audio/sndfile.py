@@ -1,0 +1,166 @@
+"""libsndfile as one of the ways to read and write audio: FLAC, Ogg, MP3, AIFF and the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from nac.audio.common import Samples
+from nac.errors import AudioError
+
+# Ogg writers of libsndfile overflow the stack on very long single writes.
+_MAX_WRITE = 16384
+
+
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile seeks after every read; that makes clicks in Opus and fails in FLAC of unknown length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Guarded:
+    """Hands a stream to libsndfile, which cannot pass on exceptions: keeps the first one to be raised afterwards.
+
+    It has no `name`, so that the content alone decides about the format.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._error: OSError | None = None
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except OSError as error:
+            self._error = self._error or error
+            return 0
+        buffer[: len(data)] = data
+        return len(data)
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._stream.write(data) if self._error is None else 0
+        except OSError as error:
+            self._error = error
+            return 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._stream.seek(offset, whence)
+        except (OSError, ValueError) as error:
+            self._error = self._error or OSError(getattr(error, "errno", None), str(error))
+            return -1
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def reraise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+class SndfileSource:
+    """Reads a seekable stream front to back; see `Backend`. Closes the stream. Raises `AudioError`."""
+
+    def __init__(self, name: str, stream: BinaryIO) -> None:
+        self._name, self._stream, self._guarded = name, stream, _Guarded(stream)
+        try:
+            self._file: Any = _Sequential(self._guarded)
+        except soundfile.LibsndfileError as error:
+            self._guarded.reraise()
+            raise AudioError(
+                f"{name} is no audio that can be read ({_reason(error)}); convert it to WAV or FLAC first"
+            ) from None
+        self.sample_rate, self.channels = int(self._file.samplerate), int(self._file.channels)
+        frames = int(self._file.frames)
+        self.expected: int | None = frames if 0 <= frames < 1 << 60 else None
+        # The length of an MP3 file is an estimate; only reading it to the end tells.
+        self.frames = None if self._file.format == "MP3" else self.expected
+        self._position = 0
+
+    def read(self, samples: int) -> Samples:
+        try:
+            block = self._file.read(samples, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            self._guarded.reraise()
+            time = self._position / self.sample_rate
+            raise AudioError(f"{self._name} is damaged or cut off after {time:.1f} s ({_reason(error)})") from None
+        self._guarded.reraise()
+        self._position += len(block)
+        return np.ascontiguousarray(block.T)
+
+    def close(self) -> None:
+        self._file.close()
+        self._stream.close()
+
+
+class SndfileSink:
+    """Writes `[samples, channels]` arrays of int16, int32 or float32 to a seekable stream, which stays open.
+
+    Raises `AudioError` if the format cannot hold the audio and `OSError` if writing fails (a full disk, say).
+    """
+
+    def __init__(self, stream: BinaryIO, sample_rate: int, channels: int, format: str, subtype: str) -> None:
+        self._guarded = _Guarded(stream)
+        # What an empty file of this format consists of where libsndfile makes none; None once samples came.
+        self._empty: bytes | None = None
+        if format == "FLAC":
+            self._empty = _empty_flac(sample_rate, channels, 24 if subtype == "PCM_24" else 16)
+        elif subtype in ("OPUS", "MPEG_LAYER_III"):
+            self._empty = b""
+        try:
+            self._file: Any = _Sequential(self._guarded, "w", sample_rate, channels, subtype, format=format)
+        except (soundfile.LibsndfileError, ValueError) as error:
+            self._guarded.reraise()
+            kind = format if subtype.startswith(("PCM", "FLOAT")) else subtype
+            raise AudioError(
+                f"{kind} cannot be written at {sample_rate} Hz with {channels} channel(s) ({_reason(error)})"
+            ) from None
+
+    def write(self, samples: npt.NDArray[Any]) -> None:
+        if len(samples):
+            self._empty = None
+        for start in range(0, len(samples), _MAX_WRITE):
+            try:
+                self._file.write(samples[start : start + _MAX_WRITE])
+            except (soundfile.LibsndfileError, AssertionError) as error:
+                self._guarded.reraise()
+                raise OSError(None, f"writing failed ({_reason(error)})") from None
+            self._guarded.reraise()
+
+    def finish(self) -> None:
+        """Write what is still buffered. Raises `AudioError` for a format that has no empty files, if nothing came."""
+        try:
+            self._file.close()
+        except soundfile.LibsndfileError as error:
+            self._guarded.reraise()
+            raise OSError(None, f"writing failed ({_reason(error)})") from None
+        self._guarded.reraise()
+        if self._empty is not None:
+            if not self._empty:
+                raise AudioError("there is nothing to write, and this format has no empty files; wav and flac have")
+            self._guarded.seek(0)
+            self._guarded.write(self._empty)
+
+    def abandon(self) -> None:
+        """Release libsndfile's memory; what it still writes does not matter."""
+        with contextlib.suppress(soundfile.SoundFileError):
+            self._file.close()
+
+
+def _empty_flac(sample_rate: int, channels: int, bits: int) -> bytes:
+    """A FLAC file without samples: its one metadata block, of 34 bytes (block sizes, rate, channels, depth)."""
+    layout = sample_rate << 44 | (channels - 1) << 41 | (bits - 1) << 36
+    info = struct.pack(">HH6xQ16x", 4096, 4096, layout)
+    return b"fLaC" + struct.pack(">I", 0x80000000 | len(info)) + info
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "error_string", error) or "short write")
+    return text.removeprefix("Error :").strip().rstrip(".").lower()
