@@ -1,0 +1,83 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nac.errors import AudioError, OptionError
+from nac.evaluation import metrics
+from nac.evaluation.metrics import METRICS, default_metrics, score, shown, unavailable
+
+from .sounds import noise, speech_like
+
+RATE = 24000
+LIGHT = ["si_sdr", "snr", "mel_distance", "mse"]
+
+
+def test_every_default_score_of_speech_is_there_and_a_number() -> None:
+    clip = speech_like(2, RATE)
+    scores = score(clip, clip + noise(len(clip), level=0.01), RATE, "speech")
+    expected = [name for name in default_metrics("speech") if METRICS[name].available()]
+    assert list(scores) == expected
+    assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
+
+
+def test_kind_chooses_metrics() -> None:
+    clip = noise(4800)
+    assert "pesq_wb" not in score(clip, clip, RATE, "music")
+    assert "pesq_wb" in default_metrics() and "visqol" not in default_metrics()
+
+
+def test_channels_are_averaged_and_undefined_ones_left_out() -> None:
+    left, right, silence = noise(4800, 1), noise(4800, 2), np.zeros(4800, np.float32)
+    decoded = np.stack([left * 0.9, right * 0.5])
+    scores = score(np.stack([left, right]), decoded, RATE, metrics=["snr"])
+    assert scores["snr"] == pytest.approx((20 + 20 * np.log10(2)) / 2, abs=1e-3)
+    half = score(np.stack([left, silence]), decoded, RATE, metrics=["snr"])
+    assert half["snr"] == pytest.approx(20, abs=1e-3)
+
+
+def test_undefined_is_none_not_zero() -> None:
+    silence = np.zeros(4800, np.float32)
+    assert score(silence, silence, RATE, metrics=["snr", "si_sdr"]) == {"si_sdr": None, "snr": None}
+    broken = noise(4800)
+    broken[7] = np.nan
+    assert set(score(noise(4800), broken, RATE, metrics=LIGHT).values()) == {None}
+    assert set(score(silence[:0], silence[:0], RATE, metrics=LIGHT).values()) == {None}
+
+
+def test_misuse_is_named() -> None:
+    with pytest.raises(AudioError, match="different shapes"):
+        score(noise(10), noise(11), RATE)
+    with pytest.raises(OptionError, match="no such metric: loudness"):
+        score(noise(10), noise(10), RATE, metrics=["loudness"])
+
+
+def test_missing_package_leaves_its_metric_out_and_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "find_spec", lambda name: None)
+    scores = score(noise(4800), noise(4800), RATE, metrics=["pesq_wb", "snr", "visqol"])
+    assert list(scores) == ["snr"]
+    lines = unavailable(["pesq_wb", "snr", "visqol"])
+    assert len(lines) == 2
+    assert "PESQ-WB" in lines[0] and "pip install 'nac[eval]'" in lines[0]
+    assert "ViSQOL" in lines[1] and "pip install 'nac[visqol]'" in lines[1]
+
+
+def test_text_of_a_score() -> None:
+    assert shown("stoi", None) == "undefined"
+    assert shown("pesq_wb", 3.14159) == "3.14"
+
+
+def test_every_metric_says_what_it_is() -> None:
+    functions = {"visqol": "visqol_audio"}
+    for name in METRICS:
+        text = getattr(metrics, functions.get(name, name)).__doc__
+        assert f"{METRICS[name].better} is better" in " ".join(text.split())
+
+
+def test_scores_need_no_torch() -> None:
+    code = (
+        "import sys, numpy as np; from nac.evaluation.metrics import score;"
+        f"score(np.ones(999), np.ones(999), 24000, metrics={LIGHT}); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
