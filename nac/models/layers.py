@@ -1,0 +1,148 @@
+"""Causal layers that stream: the same call serves a whole signal and a piece of one.
+
+Tensors are `[batch, time, channels]`. In this layout a convolution is a matrix product over the channels of the
+current and the past steps laid side by side, the fastest form on a CPU; a strided one folds `stride` steps into the
+channels first, a transposed one unfolds them last.
+
+Streaming is one idea: a layer that looks back takes a `State` and keeps in it the last steps it has seen. Without a
+state (`None`) the past is silence and nothing is kept.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+State = dict[nn.Module, Tensor]
+
+
+def with_past(layer: nn.Module, x: Tensor, steps: int, state: State | None) -> Tensor:
+    """Put the last `steps` steps before `x`: `[batch, time, channels]` to `[batch, steps + time, channels]`."""
+    past = None if state is None else state.get(layer)
+    if past is None:
+        past = x.new_zeros(x.shape[0], steps, x.shape[2])
+    x = torch.cat([past, x], 1)
+    if state is not None:
+        state[layer] = x[:, x.shape[1] - steps:].clone()
+    return x
+
+
+def activation(name: str, channels: int) -> nn.Module:
+    """The activation called `name` (silu, gelu, elu or snake)."""
+    if name == "snake":
+        return Snake(channels)
+    return {"silu": nn.SiLU, "gelu": nn.GELU, "elu": nn.ELU}[name]()
+
+
+class Snake(nn.Module):
+    """x + sin²(αx)/α with one learned α a channel (Ziyin et al. 2020, arXiv 2006.08195)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.sin(self.alpha * x).square() / (self.alpha + 1e-9)
+
+
+class CausalConv(nn.Module):
+    """Convolution over `kernel` steps, `dilation` apart, the newest last; keeps the rate."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.kernel, self.dilation = kernel, dilation
+        self.linear = nn.Linear(kernel * inputs, outputs)
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        steps, time = (self.kernel - 1) * self.dilation, x.shape[1]
+        x = with_past(self, x, steps, state)
+        taps = [x[:, i * self.dilation: i * self.dilation + time] for i in range(self.kernel)]
+        return self.linear(torch.cat(taps, 2))  # type: ignore[no-any-return]
+
+
+class DepthwiseConv(nn.Module):
+    """Convolution of each channel by itself over `kernel` steps; starts as the identity."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        weight = torch.randn(kernel, channels) * 0.1
+        weight[-1] += 1.0
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        time = x.shape[1]
+        x = with_past(self, x, self.kernel - 1, state)
+        out = torch.addcmul(self.bias, x[:, :time], self.weight[0])
+        for i in range(1, self.kernel):
+            out = torch.addcmul(out, x[:, i: i + time], self.weight[i])
+        return out
+
+
+class DownConv(nn.Module):
+    """Strided convolution, kernel 2 × stride: `[batch, time, inputs]` to `[batch, time / stride, outputs]`."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.linear = nn.Linear(2 * stride * inputs, outputs)
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        folded = x.reshape(x.shape[0], x.shape[1] // self.stride, self.stride * x.shape[2])
+        both = with_past(self, folded, 1, state)
+        return self.linear(torch.cat([both[:, :-1], both[:, 1:]], 2))  # type: ignore[no-any-return]
+
+
+class UpConv(nn.Module):
+    """Transposed convolution, kernel 2 × stride: `[batch, time, inputs]` to `[batch, time · stride, outputs]`."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.linear = nn.Linear(2 * inputs, stride * outputs)
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        both = with_past(self, x, 1, state)
+        out: Tensor = self.linear(torch.cat([both[:, :-1], both[:, 1:]], 2))
+        return out.reshape(x.shape[0], x.shape[1] * self.stride, -1)
+
+
+class ResidualUnit(nn.Module):
+    """SEANet residual unit at a waveform rate; starts as the identity.
+
+    Works on the signal divided by its own level and multiplies it back, so that it does the same to quiet and loud
+    sound.
+    """
+
+    def __init__(self, channels: int, dilation: int, act: str) -> None:
+        super().__init__()
+        self.conv = CausalConv(channels, channels, 3, dilation)
+        self.act = activation(act, channels)
+        self.out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        level = (x.square().mean(-1, keepdim=True) + 1e-8).sqrt()
+        y: Tensor = self.out(self.act(self.conv(x / level, state)))
+        return x + level * y
+
+
+class FrameBlock(nn.Module):
+    """Residual block at the frame rate: depthwise convolution, normalisation, two pointwise layers (ConvNeXt,
+    arXiv 2201.03545); starts as the identity."""
+
+    def __init__(self, width: int, kernel: int, expansion: int, act: str) -> None:
+        super().__init__()
+        self.conv = DepthwiseConv(width, kernel)
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, expansion * width)
+        self.act = activation(act, expansion * width)
+        self.out = nn.Linear(expansion * width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        y = F.layer_norm(self.conv(x, state), self.norm.normalized_shape, self.norm.weight, self.norm.bias)
+        out: Tensor = x + self.out(self.act(self.inner(y)))
+        return out

@@ -1,0 +1,45 @@
+"""The whole network: `NacModel` = encoder, quantizer, decoder and the spectrum they share."""
+
+import torch
+from torch import Tensor, nn
+
+from nac.models.config import ModelConfig
+from nac.models.layers import State
+from nac.models.quantizer import ResidualQuantizer
+from nac.models.seanet import Decoder, Encoder, Spectrum
+from nac.models.transform import NOISE_PERIOD
+
+
+class NacModel(nn.Module):
+    """A causal waveform codec network.
+
+    A signal of n samples, padded to whole frames and by one more, makes ceil(n / hop) + 1 frames; the decoder gives
+    as many hops back, of which the first is before the signal's start and dropped.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        config.validate()
+        self.config = config
+        self.spectrum = Spectrum(config)
+        self.encoder = Encoder(config)
+        self.quantizer = ResidualQuantizer(config)
+        self.decoder = Decoder(config)
+
+    def analyse(self, samples: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, frames · hop]` samples to `[batch, frames, latent]`."""
+        out: Tensor = self.encoder(samples[..., None], self.spectrum, state)
+        return out
+
+    def synthesise(self, latent: Tensor, rate: Tensor, first_frame: int | Tensor = 0,
+                   state: State | None = None) -> Tensor:
+        """`[batch, frames, latent]` to `[batch, frames · hop]` samples, one hop late.
+
+        `rate` `[batch, frames]` is how many codebooks made each frame; `first_frame` (a number, or one for each of
+        the batch) says where in the file the frames lie, which picks their noise.
+        """
+        frames = torch.arange(latent.shape[1], device=latent.device)
+        start = torch.as_tensor(first_frame, device=latent.device).reshape(-1, 1)
+        noise = self.spectrum.noise[(start + frames) % NOISE_PERIOD].expand(latent.shape[0], -1, -1)
+        out: Tensor = self.decoder(latent, noise, rate, self.spectrum, state)
+        return out[..., 0]

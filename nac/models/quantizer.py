@@ -1,0 +1,67 @@
+"""Residual vector quantizer: each codebook codes what the ones before it have left.
+
+Codes are found by beam search over the codebooks (width 1 is the greedy search); the decoder and the format know
+nothing of it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nac.models.config import ModelConfig
+
+#: The search starts afresh from its best path at these numbers of codebooks (1, 3, 6, 12 and 24 kbps), so that a
+#: file cut down to such a rate holds the very codes that coding at this rate gives.
+ANCHORS = (2, 6, 12, 24, 48)
+
+
+class ResidualQuantizer(nn.Module):
+    """`codebooks` `[stages, size, latent]`; dimensions that a stage does not code are zero."""
+
+    codebooks: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("codebooks", torch.zeros(config.codebooks, config.codebook_size, config.latent_dim))
+
+    def stage(self, index: int) -> Tensor:
+        """Codebook `index`, `[size, its own dimensions]`."""
+        return self.codebooks[index, :, :self.config.codebook_dim(index)]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """`[batch, stages, frames]` codes to `[batch, frames, latent]`; a code of −1 adds nothing."""
+        out = self.codebooks.new_zeros(codes.shape[0], codes.shape[2], self.config.latent_dim)
+        for index in range(codes.shape[1]):
+            code = codes[:, index].long()
+            out = out + self.codebooks[index][code.clamp(min=0)] * (code >= 0)[..., None]
+        return out
+
+    @torch.no_grad()
+    def encode(self, latent: Tensor, stages: int, beam: int = 1, anchors: Sequence[int] = ANCHORS) -> Tensor:
+        """`[frames, latent]` to codes `[frames, stages]`, the best of `beam` paths kept at every stage."""
+        frames = latent.shape[0]
+        residual = latent[:, None]  # [frames, paths, latent]
+        codes = torch.zeros(frames, 1, 0, dtype=torch.long, device=latent.device)
+        power = residual.square().sum(-1)
+        for index in range(stages):
+            keep = 1 if index + 1 in anchors or index + 1 == stages else beam
+            book = self.stage(index)
+            size, paths = book.shape[1], residual.shape[1]
+            # |r − b|² = |r|² − 2 r·b + |b|²; only the dimensions of this stage differ between codes.
+            score = torch.addmm(book.square().sum(1), residual[..., :size].reshape(-1, size), book.T, alpha=-2)
+            if keep == 1:
+                best, code = score.min(1)
+                cost = power + best.view(frames, paths)
+                power, parent = cost.min(1, keepdim=True)
+                code = code.view(frames, paths).gather(1, parent)
+            else:
+                best, candidates = score.topk(keep, 1, largest=False)
+                cost = (power[..., None] + best.view(frames, paths, keep)).flatten(1)
+                power, flat = cost.topk(keep, 1, largest=False)
+                parent, code = flat // keep, candidates.view(frames, -1).gather(1, flat)
+            residual = residual.gather(1, parent[..., None].expand(-1, -1, residual.shape[2]))
+            residual = residual - self.codebooks[index][code]
+            codes = torch.cat([codes.gather(1, parent[..., None].expand(-1, -1, index)), code[..., None]], -1)
+        return codes[:, 0]

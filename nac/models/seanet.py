@@ -1,0 +1,214 @@
+"""Encoder and decoder: strided causal convolutions (SEANet, arXiv 2009.02095) around a core at the frame rate.
+
+Both start as the linear codec of `nac.models.transform`: their main path carries the samples of a frame, split over
+channels, to a lapped transform and back, and every residual part starts at zero.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from nac.models.config import ModelConfig
+from nac.models.layers import DownConv, FrameBlock, ResidualUnit, State, UpConv
+from nac.models.transform import band_matrix, compress, expand, level_to_log, log_to_level, mdct_basis, noise_table
+
+#: Weight of the `high` coefficients beside the low ones in the distance that the quantizer minimises.
+HIGH_WEIGHT = 0.5
+#: Share of a band's level that the linear start fills with noise.
+NOISE_SHARE = 0.5
+
+
+class Spectrum(nn.Module):
+    """What encoder and decoder must agree on: the scale of each coefficient and the bands.
+
+    `scale` `[hop]` divides each coefficient by its standard deviation to the power 0.3; `deviation` `[latent]` is
+    the standard deviation of the latent, `spread` `[hop]` that of the companded spectrum. All are measured on
+    training audio.
+    """
+
+    scale: Tensor
+    deviation: Tensor
+    spread: Tensor
+    bands: Tensor
+    noise: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("scale", torch.ones(config.hop))
+        self.register_buffer("deviation", torch.ones(config.latent_dim))
+        self.register_buffer("spread", torch.ones(config.hop))
+        self.register_buffer("bands", band_matrix(config.band_edges, config.hop), persistent=False)
+        self.register_buffer("noise", noise_table(config.hop), persistent=False)
+
+    def restore_tables(self) -> None:
+        """Compute anew the tables that are not part of the weights."""
+        self.bands.copy_(band_matrix(self.config.band_edges, self.config.hop))
+        self.noise.copy_(noise_table(self.config.hop))
+
+    def to_latent(self, coefficients: Tensor) -> Tensor:
+        """`[..., hop]` coefficients to `[..., latent]`."""
+        low, top = self.config.low, self.config.low + self.config.high
+        companded = compress(coefficients[..., :top] * self.scale[:top])
+        levels = (coefficients.square() @ self.bands + 1e-16).sqrt()
+        return torch.cat([companded[..., :low], level_to_log(levels), HIGH_WEIGHT * companded[..., low:]], -1)
+
+    def to_spectrum(self, latent: Tensor, noise: Tensor) -> Tensor:
+        """`[..., latent]` to the companded spectrum `[..., hop]`; what the energies say above the coded coefficients
+        is filled with `noise` `[..., hop]`."""
+        low, bands = self.config.low, self.config.bands
+        companded = torch.cat([latent[..., :low], latent[..., low + bands:] / HIGH_WEIGHT,
+                               latent.new_zeros(*latent.shape[:-1], self.config.hop - low - self.config.high)], -1)
+        coefficients = expand(companded) / self.scale
+        level = log_to_level(latent[..., low:low + bands])
+        missing = (level.square() - coefficients.square() @ self.bands).clamp(min=1e-16).sqrt()
+        filled = coefficients + NOISE_SHARE * noise * (missing @ (self.bands.T > 0).to(missing.dtype))
+        return compress(filled * self.scale)
+
+    def to_coefficients(self, spectrum: Tensor) -> Tensor:
+        """Companded spectrum to transform coefficients, both `[..., hop]`."""
+        return expand(spectrum) / self.scale
+
+
+class Encoder(nn.Module):
+    """Waveform to latent: `[batch, frames · hop, 1]` to `[batch, frames, latent]`.
+
+    Frame f depends on samples up to (f + 1) · hop and starts, untrained, with those from (f − 1) · hop on.
+    """
+
+    #: Set in training alone: the blocks at the frame rate, most of the work, in half the precision. The main path
+    #: always keeps its own: rounding errors of the loud low frequencies would drown the quiet high ones.
+    half_blocks = False
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = (1, *config.encoder_channels)
+        self.downs = nn.ModuleList(DownConv(a, b, s) for a, b, s in
+                                   zip(widths, widths[1:], config.strides, strict=False))
+        self.units = nn.ModuleList(nn.ModuleList(ResidualUnit(c, d, config.activation) for d in dilations)
+                                   for c, dilations in zip(widths[1:], config.encoder_units, strict=True))
+        self.last = DownConv(widths[-1], config.hop + config.encoder_width, config.strides[-1])
+        self.inner = nn.Linear(config.latent_dim + config.encoder_width, config.encoder_width)
+        self.blocks = nn.ModuleList(FrameBlock(config.encoder_width, config.block_kernel, config.expansion,
+                                               config.activation) for _ in range(config.encoder_blocks))
+        self.norm = nn.LayerNorm(config.encoder_width)
+        self.out = nn.Linear(config.encoder_width, config.latent_dim)
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Make the main path a polyphase split and, in the last stage, the lapped transform."""
+        main = 1
+        for down in self.downs:
+            assert isinstance(down, DownConv)
+            outputs, stride = down.linear.out_features, down.stride
+            kernel = down.linear.weight.view(outputs, 2, stride, -1)
+            kernel[:main * stride] = 0
+            for step in range(stride):
+                for channel in range(main):
+                    kernel[step * main + channel, 1, step, channel] = 1
+            down.linear.bias.zero_()
+            main *= stride
+        stride, hop = self.last.stride, self.config.hop
+        kernel = self.last.linear.weight.view(-1, 2, stride, self.last.linear.in_features // (2 * stride))
+        kernel[:hop] = 0
+        kernel[:hop, :, :, :main] = mdct_basis(hop).T.reshape(hop, 2, stride, main)
+        self.last.linear.bias.zero_()
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, spectrum: Spectrum, state: State | None = None) -> Tensor:
+        for down, units in zip(self.downs, self.units, strict=True):
+            x = down(x, state)
+            for unit in units:  # type: ignore[attr-defined]
+                x = unit(x, state)
+        x = self.last(x, state)
+        latent = spectrum.to_latent(x[..., :self.config.hop])
+        hidden = x[..., self.config.hop:]
+        hidden = hidden / (hidden.square().mean(-1, keepdim=True) + 1e-8).sqrt()
+        level = (latent.square().mean(-1, keepdim=True) + 1e-8).sqrt()
+        hidden = self.inner(torch.cat([latent / spectrum.deviation, hidden], -1))
+        with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.half_blocks):
+            for block in self.blocks:
+                hidden = block(hidden, state)
+        change = torch.tanh(self.out(self.norm(hidden.float())))
+        # Bounded by construction: latent and codebooks cannot chase each other outwards.
+        relative = spectrum.deviation / spectrum.deviation.square().mean().sqrt()
+        return latent + self.config.correction * level * relative * change
+
+
+class Decoder(nn.Module):
+    """Latent to waveform: `[batch, frames, latent]` to `[batch, frames · hop, 1]`, one hop late."""
+
+    half_blocks = False
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.inner = nn.Linear(config.latent_dim + config.hop, config.decoder_width)
+        self.rate = nn.Parameter(torch.zeros(config.codebooks + 1, config.decoder_width))
+        self.blocks = nn.ModuleList(FrameBlock(config.decoder_width, config.block_kernel, config.expansion,
+                                               config.activation) for _ in range(config.decoder_blocks))
+        self.norm = nn.LayerNorm(config.decoder_width)
+        self.gain = nn.Linear(config.decoder_width, config.hop)
+        self.shift = nn.Linear(config.decoder_width, config.hop)
+        widths = (config.hop + config.decoder_width, *reversed(config.decoder_channels))
+        strides = tuple(reversed(config.strides))
+        self.ups = nn.ModuleList(UpConv(a, b, s) for a, b, s in zip(widths, widths[1:], strides, strict=False))
+        self.units = nn.ModuleList(nn.ModuleList(ResidualUnit(c, d, config.activation) for d in dilations)
+                                   for c, dilations in zip(widths[1:], reversed(config.decoder_units), strict=True))
+        self.last = UpConv(widths[-1], 1, strides[-1])
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Make the main path the inverse transform with its overlap-add, then the inverse polyphase split."""
+        hop = self.config.hop
+        for layer in (self.gain, self.shift):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        ups = [*self.ups, self.last]
+        for index, up in enumerate(ups):
+            assert isinstance(up, UpConv)
+            stride, inputs = up.stride, up.linear.in_features // 2
+            outputs = up.linear.out_features // stride
+            kernel = up.linear.weight.view(stride, outputs, 2, inputs)
+            up.linear.bias.zero_()
+            if index == 0:
+                main = hop // stride
+                kernel[:, :main] = 0
+                # Tap 0 is the frame before: its second half overlaps the first half of this one.
+                basis = mdct_basis(hop).view(2, stride, main, hop)
+                kernel[:, :main, 0, :hop] = basis[1]
+                kernel[:, :main, 1, :hop] = basis[0]
+                kernel[:, main:, :, :hop] *= 10.0  # the frame's coefficients are small beside the hidden channels
+                continue
+            main, before = main // stride, main
+            kernel[:, :main] = 0
+            for step in range(stride):
+                for channel in range(main):
+                    kernel[step, channel, 1, step * main + channel] = 1
+            assert before == main * stride
+
+    def forward(self, latent: Tensor, noise: Tensor, rate: Tensor, spectrum: Spectrum,
+                state: State | None = None) -> Tensor:
+        """`noise` `[batch, frames, hop]`; `rate` `[batch, frames]`: how many codebooks made each frame."""
+        companded = spectrum.to_spectrum(latent, noise)
+        level = (companded.square().mean(-1, keepdim=True) + 1e-8).sqrt()
+        hidden = self.inner(torch.cat([latent / spectrum.deviation, companded / spectrum.spread], -1))
+        hidden = hidden + self.rate[rate]
+        with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.half_blocks):
+            for block in self.blocks:
+                hidden = block(hidden, state)
+        hidden = self.norm(hidden.float())
+        relative = spectrum.spread / spectrum.spread.square().mean().sqrt()
+        companded = companded * (1 + self.gain(hidden)) + level * relative * self.shift(hidden)
+        coefficients = spectrum.to_coefficients(companded)
+        loudness = (coefficients.square().mean(-1, keepdim=True) + 1e-8).sqrt()
+        x = torch.cat([coefficients, hidden * loudness], -1)
+        for up, units in zip(self.ups, self.units, strict=True):
+            x = up(x, state)
+            for unit in units:  # type: ignore[attr-defined]
+                x = unit(x, state)
+        out: Tensor = self.last(x, state)
+        return out

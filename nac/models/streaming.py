@@ -1,0 +1,178 @@
+"""Samples to codes and back at the model's rate, piece by piece, with state and in constant memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nac.models.layers import State
+from nac.models.model import NacModel
+
+Samples = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.uint16]
+
+#: Stages share the bits of stereo so that mid and side end with like errors: each codebook lowers the error power by
+#: this factor, about, so a side that is weaker by its n-th power does without n codebooks.
+STAGE_GAIN = 0.90
+MAX_LAG = 255
+
+
+@dataclass(frozen=True, eq=False)
+class CodedFrames:
+    """Codes of consecutive frames: one array `[codebooks of channel, frames]` for mono, or mid and side.
+
+    `side_lag` is by how many codebooks the side channel has fewer than mid.
+    """
+
+    codes: list[Codes]
+    side_lag: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return int(self.codes[0].shape[1])
+
+
+def side_codebooks(codebooks: int, side_lag: int) -> int:
+    """Codebooks of the side channel, of `codebooks` in all.
+
+    >>> side_codebooks(12, 0), side_codebooks(12, 5), side_codebooks(12, 200)
+    (6, 3, 0)
+    """
+    return max(0, codebooks - side_lag) // 2
+
+
+class FrameEncoder:
+    """Takes samples `[channels, n]` at the model's rate in any pieces; gives codes.
+
+    The network always sees `chunk` frames at a time, however the samples arrive, so that every cut gives the same
+    codes to the bit. The delay is that of the chunk: with `chunk=1` frame f comes as soon as the samples before
+    (f + 1) · hop are in.
+    """
+
+    def __init__(self, model: NacModel, channels: int, codebooks: int, beam: int = 1, chunk: int = 50) -> None:
+        self.model, self.channels, self.codebooks, self.beam, self.chunk = model, channels, codebooks, beam, chunk
+        self._hop = model.config.hop
+        self._device = model.spectrum.scale.device
+        self._state: State = {}
+        self._held: list[Samples] = []
+        self._count = 0
+        self.samples = 0
+
+    def push(self, samples: Samples) -> list[CodedFrames]:
+        """Take `[channels, n]` samples, n >= 0; return what became ready, `chunk` frames each."""
+        self.samples += samples.shape[1]
+        self._held.append(samples)
+        self._count += samples.shape[1]
+        size = self.chunk * self._hop
+        if self._count < size:
+            return []
+        joined = np.concatenate(self._held, 1)
+        whole = joined.shape[1] // size * size
+        self._held = [joined[:, whole:].copy()]
+        self._count = joined.shape[1] - whole
+        return [self._code(joined[:, i:i + size]) for i in range(0, whole, size)]
+
+    def flush(self) -> list[CodedFrames]:
+        """The frames that are left, with one more to complete the last one's overlap; none after no samples."""
+        if self.samples == 0:
+            return []
+        frames = -(-self._count // self._hop) + 1
+        out = []
+        joined = np.concatenate(self._held, 1)
+        for first in range(0, frames, self.chunk):
+            piece = joined[:, first * self._hop:(first + self.chunk) * self._hop]
+            padded = np.zeros((self.channels, self.chunk * self._hop), np.float32)
+            padded[:, :piece.shape[1]] = piece
+            out.append(self._code(padded, min(self.chunk, frames - first)))
+        self._held, self._count, self.samples, self._state = [], 0, 0, {}
+        return out
+
+    @torch.inference_mode()
+    def _code(self, samples: Samples, frames: int | None = None) -> CodedFrames:
+        if self.channels == 2:
+            samples = np.stack([samples[0] + samples[1], samples[0] - samples[1]]) * np.float32(0.5)
+        # Far beyond full scale there is nothing to hear, and squares would overflow.
+        latent = self.model.analyse(torch.from_numpy(samples.clip(-1e3, 1e3)).to(self._device), self._state)[:, :frames]
+        lag = self._lag(latent) if self.channels == 2 else 0
+        side = side_codebooks(self.codebooks, lag)
+        counts = [self.codebooks - side, side] if self.channels == 2 else [self.codebooks]
+        codes = [self._search(latent[i], count) for i, count in enumerate(counts)]
+        return CodedFrames(codes, lag)
+
+    def _search(self, latent: Tensor, count: int) -> Codes:
+        # A beam of paths for one frame each: the same result for any number of frames.
+        found = self.model.quantizer.encode(latent, count, self.beam)
+        return found.T.cpu().numpy().astype(np.uint16)
+
+    @staticmethod
+    def _lag(latent: Tensor) -> int:
+        mid, side = (float(latent[i].square().sum()) + 1e-6 for i in (0, 1))
+        lag = np.log(mid / side) / -np.log(STAGE_GAIN)
+        return int(np.clip(round(lag), 0, MAX_LAG))
+
+
+class FrameDecoder:
+    """Takes codes in any pieces; gives samples `[channels, n]` at the model's rate, `hop` samples a frame.
+
+    The first frame given begins one hop before the signal does, so nothing comes of it: f frames make (f − 1) · hop
+    samples. `first_frame` is the number, within the file, of the first frame that is pushed.
+    """
+
+    CHUNK = 50
+
+    def __init__(self, model: NacModel, channels: int, first_frame: int = 0) -> None:
+        self.model, self.channels = model, channels
+        self._hop = model.config.hop
+        self._device = model.spectrum.scale.device
+        self._state: State = {}
+        self._frame = first_frame
+        self._skip = self._hop
+        self._last: Tensor | None = None
+        self._last_rate: Tensor | None = None
+
+    @torch.inference_mode()
+    def push(self, codes: Sequence[npt.NDArray[np.integer]]) -> Samples:
+        """Codes of each channel, `[codebooks of channel, frames]`, to samples."""
+        frames = codes[0].shape[1]
+        out = [np.zeros((self.channels, 0), np.float32)]
+        for first in range(0, frames, self.CHUNK):
+            part = [torch.from_numpy(channel[:, first:first + self.CHUNK].astype(np.int64)) for channel in codes]
+            latent = torch.cat([self.model.quantizer.decode(channel[None].to(self._device)) for channel in part])
+            rate = torch.stack([(channel >= 0).sum(0) if len(channel) else
+                                torch.zeros(latent.shape[1], dtype=torch.long) for channel in part])
+            out.append(self._synthesise(latent, rate.to(self._device)))
+        return np.concatenate(out, 1)
+
+    @torch.inference_mode()
+    def conceal(self, frames: int) -> Samples:
+        """Samples for frames that are lost: the last sound fades within 60 ms, then silence."""
+        out = [np.zeros((self.channels, 0), np.float32)]
+        done = 0
+        while done < frames:
+            count = min(self.CHUNK, frames - done)
+            latent = torch.zeros(self.channels, count, self.model.config.latent_dim, device=self._device)
+            rate = torch.zeros(self.channels, count, dtype=torch.long, device=self._device)
+            if self._last is not None and self._last_rate is not None:
+                fade = (0.5 - (done + torch.arange(count, device=self._device)) / 6).clamp(min=0) * 2
+                latent = self._last[:, None] * fade[None, :, None]
+                rate = self._last_rate[:, None].expand(-1, count)
+            out.append(self._synthesise(latent, rate, remember=False))
+            done += count
+        self._last = None
+        return np.concatenate(out, 1)
+
+    def _synthesise(self, latent: Tensor, rate: Tensor, remember: bool = True) -> Samples:
+        if remember and latent.shape[1]:
+            self._last, self._last_rate = latent[:, -1], rate[:, -1]
+        first = torch.tensor([self._frame + 499 * channel for channel in range(self.channels)])
+        samples = self.model.synthesise(latent, rate, first, self._state).cpu().numpy()
+        self._frame += latent.shape[1]
+        if self.channels == 2:
+            samples = np.stack([samples[0] + samples[1], samples[0] - samples[1]])
+        skip = min(self._skip, samples.shape[1])
+        self._skip -= skip
+        return samples[:, skip:]

@@ -1,0 +1,68 @@
+"""The linear start of the network: a lapped transform, its companding, its bands.
+
+The main path of encoder and decoder starts as this codec, which codes audio before any training; the weights then
+move on from there.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+POWER = 0.7
+KNEE = 1e-3
+ENERGY_SCALE = 0.1
+ENERGY_FLOOR = 1e-4
+
+
+def mdct_basis(hop: int) -> Tensor:
+    """Modified discrete cosine transform with a sine window: `[2 · hop, hop]`, orthonormal over the overlap
+    (Princen and Bradley 1986)."""
+    n = torch.arange(2 * hop, dtype=torch.float64)[:, None]
+    k = torch.arange(hop, dtype=torch.float64)[None]
+    basis = torch.cos(math.pi / hop * (n + 0.5 + hop / 2) * (k + 0.5)) * math.sqrt(2 / hop)
+    return (basis * torch.sin(math.pi * (n + 0.5) / (2 * hop))).float()
+
+
+def compress(x: Tensor) -> Tensor:
+    """Power companding, sign(x)·((|x| + knee)^0.7 − knee^0.7): errors grow with the level, as hearing forgives."""
+    return x.sign() * ((x.abs() + KNEE).pow(POWER) - KNEE**POWER)
+
+
+def expand(x: Tensor) -> Tensor:
+    """The inverse of `compress`."""
+    return x.sign() * ((x.abs() + KNEE**POWER).pow(1 / POWER) - KNEE)
+
+
+def level_to_log(rms: Tensor) -> Tensor:
+    """Band level (root mean square of its coefficients) to the scale it is coded on."""
+    return ENERGY_SCALE * (1 + rms / ENERGY_FLOOR).log()
+
+
+def log_to_level(value: Tensor) -> Tensor:
+    """The inverse of `level_to_log`; below zero it is silence."""
+    # The bound, 100 times full scale, keeps a damaged or untrained latent from overflowing.
+    return ENERGY_FLOOR * (value.clamp(0.0, ENERGY_SCALE * math.log(1e6)) / ENERGY_SCALE).exp().sub(1.0)
+
+
+def band_matrix(edges: tuple[int, ...], bins: int) -> Tensor:
+    """`[bins, bands]`: averages the bins of each band."""
+    out = torch.zeros(bins, len(edges) - 1)
+    for i, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+        out[start:stop, i] = 1.0 / (stop - start)
+    return out
+
+
+NOISE_PERIOD = 1021
+
+
+def noise_table(bins: int) -> Tensor:
+    """Fixed noise of unit power, `[1021, bins]`: frame f of a file uses row f mod 1021.
+
+    Made by integer arithmetic alone, so that it is the same on every machine.
+    """
+    x = torch.arange(NOISE_PERIOD * bins, dtype=torch.int64)
+    for _ in range(3):
+        x = ((x ^ (x >> 16)) * 0x45D9F3B + 12_345) & 0xFFFFFFFF
+    uniform = ((x ^ (x >> 16)) & 0xFFFF).double() / 65_535.0
+    return ((uniform * 2 - 1) * math.sqrt(3.0)).float().reshape(NOISE_PERIOD, bins)

@@ -1,0 +1,105 @@
+"""Codebooks in training: quantization with a random number of stages, and their running means.
+
+A codebook follows the mean of the residuals that chose it, by exponential averages of counts and sums (van den Oord
+et al. 2017, arXiv 1711.00937). The averages start from the codes as they are, held by many hits: codebooks fitted on
+millions of frames must not be forgotten within a few small batches.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from nac.models.quantizer import ResidualQuantizer
+
+
+WRITE_EVERY = 10
+
+
+class CodebookTrainer(nn.Module):
+    """Running counts `[stages, size]` and sums `[stages, size, latent]` behind a quantizer's codebooks."""
+
+    counts: Tensor
+    sums: Tensor
+
+    def __init__(self, quantizer: ResidualQuantizer, decay: float, hits: float, usage: Tensor | None = None) -> None:
+        super().__init__()
+        books = quantizer.codebooks
+        self.decay = decay
+        self.pending = self.age = 0
+        share = torch.ones(books.shape[:2]) if usage is None else usage / usage.mean(1, keepdim=True)
+        self.register_buffer("counts", (share.clamp(min=0.02) * hits).to(books))
+        self.register_buffer("sums", books * self.counts[..., None])
+
+    def quantize(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor,
+                 learn: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Greedy quantization of `[batch, frames, latent]` with `rate` `[batch]` stages for each example.
+
+        Returns the quantized latent, whose gradient passes straight through to `latent`; the commitment loss, the
+        mean squared distance of the latent from what its codes say; and the usage `[stages, size]` of this batch.
+        """
+        flat = latent.reshape(-1, latent.shape[-1])
+        usage = torch.zeros_like(self.counts)
+        with torch.no_grad():
+            # The examples with the most stages first: those still being coded are then a slice, not a choice.
+            order = rate.argsort(descending=True)
+            counts = rate[order].tolist()
+            residual = latent.detach()[order].reshape(-1, latent.shape[-1])
+            for index in range(counts[0]):
+                book = quantizer.stage(index)
+                examples = sum(count > index for count in counts)
+                x = residual[:examples * latent.shape[1], :book.shape[1]]
+                code = torch.addmm(book.square().sum(1), x, book.T, alpha=-2).min(1).indices
+                usage[index] = torch.bincount(code, minlength=book.shape[0]).to(usage)
+                if learn:
+                    self._count(index, code, x, usage[index])
+                x -= book[code]
+            self.pending = max(self.pending, counts[0])
+            self.age += learn
+            if self.age >= WRITE_EVERY:
+                self.write(quantizer)
+            total = (flat.view_as(latent) - residual.view_as(latent)[order.argsort()]).reshape_as(flat)
+        # One straight-through step around all stages together, and one commitment to their sum: a step for each stage
+        # would tie the stages to each other.
+        loss = (flat - total).square().sum(1).mean()
+        return (flat + (total - flat).detach()).view_as(latent), loss, usage
+
+    def _count(self, index: int, code: Tensor, x: Tensor, hits: Tensor) -> None:
+        self.counts[index].mul_(self.decay).add_(hits)
+        self.sums[index].mul_(self.decay)
+        self.sums[index, :, :x.shape[1]].index_add_(0, code, x)
+
+    @torch.no_grad()
+    def write(self, quantizer: ResidualQuantizer) -> None:
+        """Set the codebooks to the running means; done every few steps, since they move slowly and it costs."""
+        stages, self.pending, self.age = self.pending, 0, 0
+        quantizer.codebooks[:stages] = self.sums[:stages] / self.counts[:stages, :, None].clamp(min=1e-6)
+
+    @torch.no_grad()
+    def revive(self, quantizer: ResidualQuantizer, latent: Tensor, least: float = 0.02) -> int:
+        """Give codes used less than `least` of their codebook's mean a residual of `[frames, latent]` instead.
+
+        The code, its sum and its count all change: a code written to the codebook alone would be undone by the next
+        running mean. Returns how many codes were given.
+        """
+        revived = 0
+        residual = latent.clone()
+        for index in range(quantizer.codebooks.shape[0]):
+            book = quantizer.stage(index)
+            x = residual[:, :book.shape[1]]
+            mean = self.counts[index].mean()
+            dead = (self.counts[index] < least * mean).nonzero()[:, 0][:len(x) // 4]
+            if len(dead):
+                pick = torch.randperm(len(x), device=x.device)[:len(dead)]
+                self.counts[index, dead] = mean * 0.25
+                self.sums[index, dead] = 0
+                self.sums[index, dead, :x.shape[1]] = x[pick] * mean * 0.25
+                quantizer.codebooks[index, dead] = self.sums[index, dead] / self.counts[index, dead, None]
+                revived += len(dead)
+            code = torch.addmm(book.square().sum(1), x, book.T, alpha=-2).min(1).indices
+            residual[:, :book.shape[1]] -= book[code]
+        return revived
+
+
+def perplexity(usage: Tensor) -> Tensor:
+    """exp(entropy) of each codebook's usage `[stages, size]`: the number of codes in effective use."""
+    share = usage / usage.sum(1, keepdim=True).clamp(min=1)
+    return (-(share * (share + 1e-12).log()).sum(1)).exp()

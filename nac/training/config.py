@@ -1,0 +1,63 @@
+"""One frozen description of a training run, saved with it."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from nac.errors import OptionError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides the course of a run, but for the model's shape and the data themselves."""
+
+    seed: int = 0
+    batch: int = 16
+    #: Length of a training crop in seconds.
+    seconds: float = 1.0
+    #: Share of each kind of audio (name of the folder below the data folder); others share what is left equally.
+    balance: tuple[tuple[str, float], ...] = (("speech", 0.5), ("music", 0.3), ("environmental", 0.2))
+    #: Sources (folders below a kind) are drawn by their length to this power: 1 by hours, 0 all alike.
+    source_power: float = 0.6
+    learning_rate: float = 6e-4
+    final_rate: float = 2e-5
+    warmup: int = 100
+    betas: tuple[float, float] = (0.8, 0.99)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    #: Weights of the terms of the loss.
+    mel: float = 1.0
+    si_sdr: float = 0.01
+    commitment: float = 0.3
+    adversarial: float = 0.0
+    feature: float = 0.0
+    #: Train the decoder alone; the codes, and so every file already written, stay valid.
+    decoder_only: bool = False
+    #: How often each number of codebooks is drawn for an example.
+    rates: tuple[tuple[int, float], ...] = ((2, 0.08), (4, 0.08), (6, 0.15), (8, 0.08), (12, 0.36), (16, 0.06),
+                                            (24, 0.11), (48, 0.08))
+    #: Decay a step of the codebooks' statistics, and how many hits the start counts as.
+    codebook_decay: float = 0.9998
+    codebook_hits: float = 4000.0
+    ema: float = 0.999
+    bfloat16: bool = False
+
+    def to_json(self) -> str:
+        """The config as indented JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainingConfig":
+        """Read what `to_json` wrote.
+
+        Raises:
+            OptionError: the text is no such config.
+        """
+        try:
+            return cls(**{key: _tuples(value) for key, value in json.loads(text).items()})
+        except (ValueError, TypeError) as error:
+            raise OptionError(f"this is no training config of this version: {error}") from error
+
+
+def _tuples(value: object) -> object:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

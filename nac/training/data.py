@@ -1,0 +1,129 @@
+"""Training audio: a folder of any files and rates, decoded once into memory, cut at random.
+
+`folder/<kind>/<source>/...` gives kinds and sources; files right in the folder are one kind called "audio".
+"""
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nac.errors import AudioError
+
+log = logging.getLogger(__name__)
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
+#: A crop below this level (root mean square, full scale 1) is silence and drawn again.
+SILENCE = 1e-4
+
+
+@dataclass
+class Corpus:
+    """Decoded audio as int16 at the model's rate, by kind and source."""
+
+    sample_rate: int
+    clips: dict[str, dict[str, list[np.ndarray]]] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Length of all clips."""
+        return sum(len(clip) for sources in self.clips.values() for clips in sources.values()
+                   for clip in clips) / self.sample_rate
+
+
+def load_corpus(folder: Path, sample_rate: int) -> Corpus:
+    """Decode every audio file below `folder`; files that cannot be read are skipped, named in the log and counted.
+
+    Raises:
+        AudioError: the folder is missing or holds no audio that can be read.
+    """
+    if not folder.is_dir():
+        raise AudioError(f"{folder} is no folder; give a folder of audio files to train on")
+    corpus = Corpus(sample_rate)
+    clips: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
+        parts = path.relative_to(folder).parts
+        kind = parts[0] if len(parts) > 1 else "audio"
+        source = parts[1] if len(parts) > 2 else path.stem
+        try:
+            clip = _read(path, sample_rate)
+        except Exception as error:
+            log.warning("skipped %s: %s", path, str(error).splitlines()[0])
+            corpus.skipped.append(str(path))
+            continue
+        if len(clip):
+            clips[kind][source].append(clip)
+    corpus.clips = {kind: dict(sources) for kind, sources in clips.items()}
+    if not corpus.clips:
+        raise AudioError(f"{folder} holds no audio file that can be read; put WAV, FLAC, OGG or MP3 files there")
+    return corpus
+
+
+def _read(path: Path, sample_rate: int) -> np.ndarray:
+    import soundfile
+    import soxr
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = samples.mean(1)
+    if rate != sample_rate:
+        mono = soxr.resample(mono, rate, sample_rate)
+    return np.asarray(np.clip(np.round(mono * 32767), -32768, 32767), dtype=np.int16)
+
+
+class Crops:
+    """Random crops, the same for the same seed and state.
+
+    A kind is drawn by `balance`, then a source by its length to the power `source_power`, then a clip by its length.
+    """
+
+    def __init__(self, corpus: Corpus, samples: int, balance: tuple[tuple[str, float], ...], source_power: float,
+                 seed: int) -> None:
+        self.corpus, self.samples = corpus, samples
+        self.rng = np.random.default_rng(seed)
+        self.kinds = sorted(corpus.clips)
+        known = dict(balance)
+        rest = [kind for kind in self.kinds if kind not in known]
+        left = max(0.0, 1.0 - sum(known.get(kind, 0.0) for kind in self.kinds))
+        weights = [known.get(kind, left / max(1, len(rest))) for kind in self.kinds]
+        self.kind_weights = _normalised(weights)
+        self.sources = {kind: sorted(corpus.clips[kind]) for kind in self.kinds}
+        lengths = {kind: [sum(map(len, corpus.clips[kind][s])) for s in self.sources[kind]] for kind in self.kinds}
+        self.source_weights = {kind: _normalised([n**source_power for n in lengths[kind]]) for kind in self.kinds}
+        self.clip_weights = {(kind, s): _normalised([len(c) for c in corpus.clips[kind][s]])
+                             for kind in self.kinds for s in self.sources[kind]}
+
+    def one(self) -> np.ndarray:
+        """One crop, float32 `[samples]`, padded with silence where the clip is shorter."""
+        rng = self.rng
+        crop = np.zeros(self.samples, np.float32)
+        for _ in range(20):
+            kind = self.kinds[rng.choice(len(self.kinds), p=self.kind_weights)]
+            source = self.sources[kind][rng.choice(len(self.sources[kind]), p=self.source_weights[kind])]
+            clips = self.corpus.clips[kind][source]
+            clip = clips[rng.choice(len(clips), p=self.clip_weights[kind, source])]
+            start = int(rng.integers(0, max(1, len(clip) - self.samples + 1)))
+            piece = clip[start:start + self.samples].astype(np.float32) / 32767
+            crop[:] = 0
+            crop[:len(piece)] = piece
+            if np.sqrt(np.mean(crop**2)) > SILENCE:
+                break
+        return crop
+
+    def batch(self, size: int) -> np.ndarray:
+        """`[size, samples]` crops with random gain and polarity; one in eight is two sources mixed."""
+        rng = self.rng
+        out = np.stack([self.one() for _ in range(size)])
+        for i in range(size):
+            if rng.random() < 0.125:
+                out[i] += self.one() * 10 ** (-rng.uniform(0, 15) / 20)
+            gain = 10 ** (-rng.uniform(0, 12) / 20) * (1 if rng.random() < 0.5 else -1)
+            out[i] *= gain / max(1.0, float(np.abs(out[i]).max()) * abs(gain))
+        return out
+
+
+def _normalised(weights: list[float] | list[int]) -> np.ndarray:
+    array = np.asarray(weights, dtype=np.float64)
+    total = array.sum()
+    return array / total if total > 0 else np.full(len(array), 1 / len(array))

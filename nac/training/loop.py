@@ -1,0 +1,259 @@
+"""The training loop: steps, checkpoints, averages, logs. A run is a folder that can be resumed."""
+
+import csv
+import logging
+import math
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from nac.errors import NacError, WeightsError
+from nac.models.config import ModelConfig
+from nac.models.model import NacModel
+from nac.models.transform import NOISE_PERIOD
+from nac.models.weights import save_model
+from nac.replace import replacing
+from nac.training.codebooks import CodebookTrainer, perplexity
+from nac.training.config import TrainingConfig
+from nac.training.data import Crops
+from nac.training.losses import MelLoss, si_sdr
+
+log = logging.getLogger(__name__)
+CHECKPOINT = "checkpoint.pt"
+
+
+class DivergedError(NacError):
+    """Training produced numbers that are not finite, or a latent that ran away."""
+
+
+@dataclass
+class Budget:
+    """When to stop: after so many minutes, at so many steps, or at a signal."""
+
+    minutes: float = math.inf
+    steps: int = 1 << 60
+    stop: bool = False
+
+    def __post_init__(self) -> None:
+        self.start = time.monotonic()
+
+    def share(self, step: int) -> float:
+        """How much of the budget is spent, 0 to 1."""
+        return min(1.0, max((time.monotonic() - self.start) / 60 / self.minutes, step / self.steps))
+
+    def listen(self) -> None:
+        """Stop at SIGINT and SIGTERM after the step at hand."""
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            self.stop = True
+        signal.signal(signal.SIGINT, on_signal)
+        signal.signal(signal.SIGTERM, on_signal)
+
+
+class Trainer:
+    """Model, optimiser, averages and random state of one run."""
+
+    def __init__(self, model: NacModel, config: TrainingConfig, crops: Crops, folder: Path, device: str = "cpu",
+                 usage: Tensor | None = None) -> None:
+        self.config, self.crops, self.folder, self.device = config, crops, folder, torch.device(device)
+        self.model = model.to(self.device).train()
+        model.encoder.half_blocks = model.decoder.half_blocks = config.bfloat16
+        self.books = CodebookTrainer(model.quantizer, config.codebook_decay, config.codebook_hits,
+                                     usage).to(self.device)
+        self.mel = MelLoss(model.config.sample_rate).to(self.device)
+        parts = [model.decoder] if config.decoder_only else [model.encoder, model.decoder]
+        self.parameters = [p for part in parts for p in part.parameters()]
+        self.optimiser = torch.optim.AdamW(self.parameters, lr=config.learning_rate, betas=config.betas,
+                                           weight_decay=config.weight_decay, fused=True)
+        self.average = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.step = 0
+        self.spent = 0.0  # seconds of training before this process
+        self.power = 0.0  # mean latent power of the start
+        self.rng = np.random.default_rng(config.seed + 1)
+        torch.manual_seed(config.seed)
+
+    # -- one step ----------------------------------------------------------------------------------------------
+
+    def losses(self, samples: Tensor) -> tuple[Tensor, dict[str, float], Tensor]:
+        """Loss of `[batch, samples]`, its terms, and the codes' usage."""
+        config, model = self.config, self.model
+        hop, batch = model.config.hop, samples.shape[0]
+        rates, weights = zip(*config.rates, strict=True)
+        drawn = self.rng.choice(rates, batch, p=np.asarray(weights) / sum(weights))
+        rate = torch.as_tensor(drawn, device=self.device)
+        padded = torch.nn.functional.pad(samples, (0, hop))
+        with torch.set_grad_enabled(not config.decoder_only):
+            latent = model.analyse(padded)
+        quantized, commitment, usage = self.books.quantize(model.quantizer, latent, rate,
+                                                           learn=not config.decoder_only)
+        first = torch.as_tensor(self.rng.integers(0, NOISE_PERIOD, batch), device=self.device)
+        levels = rate[:, None].expand(-1, latent.shape[1])
+        output = model.synthesise(quantized, levels, first)[:, hop:]
+        power = float(latent.detach().square().sum(-1).mean())
+        self.power = self.power or power
+        mel = self.mel(samples, output)
+        ratio = si_sdr(samples, output).mean()
+        total = config.mel * mel - config.si_sdr * ratio
+        if not config.decoder_only:
+            total = total + config.commitment * commitment / self.power
+        terms = {"loss": float(total.detach()), "mel": float(mel.detach()), "si_sdr": float(ratio.detach()),
+                 "commitment": float(commitment.detach()), "power": power}
+        return total, terms, usage
+
+    def advance(self, share: float) -> tuple[dict[str, float], Tensor]:
+        """One optimiser step at learning rates for `share` of the budget spent.
+
+        Raises:
+            DivergedError: the loss is not finite, or the latent's power has doubled since the start.
+        """
+        config = self.config
+        rate = config.final_rate + (config.learning_rate - config.final_rate) * 0.5 * (1 + math.cos(math.pi * share))
+        rate *= min(1.0, (self.step + 1) / config.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        crops = self.crops.batch(config.batch)
+        samples = torch.from_numpy(crops).to(self.device)
+        total, terms, usage = self.losses(samples)
+        if not math.isfinite(terms["loss"]) or terms["power"] > 4 * self.power:
+            raise DivergedError(f"training diverged at step {self.step} (loss {terms['loss']:.3g}, latent power "
+                                f"{terms['power']:.3g}); the last checkpoint is kept, resume with a lower rate")
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        terms["gradient"] = float(torch.nn.utils.clip_grad_norm_(self.parameters, config.clip))
+        if math.isfinite(terms["gradient"]):
+            self.optimiser.step()
+        self._average()
+        self.step += 1
+        terms["rate"] = rate
+        return terms, usage
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.config.ema, (self.step + 1) / (self.step + 10))
+        for name, value in self.model.named_parameters():
+            self.average[name].lerp_(value.detach(), 1 - decay)
+
+    # -- files -------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays until the new one is whole."""
+        self.books.write(self.model.quantizer)
+        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+                 "books": self.books.state_dict(), "average": self.average, "step": self.step, "spent": self.spent,
+                 "power": self.power, "torch": torch.get_rng_state(), "numpy": self.rng.bit_generator.state,
+                 "crops": self.crops.rng.bit_generator.state, "config": self.config.to_json(),
+                 "shape": self.model.config.to_json()}
+        with replacing(self.folder / CHECKPOINT) as temporary:
+            torch.save(state, temporary)
+
+    def restore(self, path: Path, *, weights_only: bool = False) -> None:
+        """Continue from a checkpoint; with `weights_only` its model and averages alone, for another stage.
+
+        Raises:
+            WeightsError: the file is no checkpoint of this model's shape.
+        """
+        state = read_checkpoint(path)
+        if state["shape"] != self.model.config.to_json():
+            raise WeightsError(f"{path} is a checkpoint of another model config; start another run folder")
+        self.model.load_state_dict(state["model"])
+        self.books.load_state_dict(state["books"])
+        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+        self.power, self.spent = state["power"], state["spent"]
+        if not weights_only:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = state["step"]
+            torch.set_rng_state(state["torch"])
+            self.rng.bit_generator.state = state["numpy"]
+            self.crops.rng.bit_generator.state = state["crops"]
+
+    def averaged(self) -> NacModel:
+        """A copy of the model with the averaged weights, on the CPU."""
+        copy = NacModel(self.model.config)
+        copy.load_state_dict(self.model.state_dict())
+        copy.load_state_dict({name: value.cpu() for name, value in self.average.items()}, strict=False)
+        return copy.eval()
+
+    def export(self, path: Path, generation: int, notes: dict[str, str] | None = None) -> None:
+        """Write the averaged weights for use by the codec."""
+        hours = f"{(self.spent) / 3600:.2f}"
+        save_model(self.averaged(), path, generation=generation,
+                   notes={"steps": str(self.step), "hours": hours, **(notes or {})})
+
+    # -- the run -----------------------------------------------------------------------------------------------
+
+    def run(self, budget: Budget, save_minutes: float = 5.0, progress: bool = True) -> None:
+        """Train until the budget is spent; a checkpoint every `save_minutes` and at the end."""
+        saved = clock = time.monotonic()
+        usage = torch.zeros_like(self.books.counts)
+        window: list[dict[str, float]] = []
+        with (self.folder / "metrics.csv").open("a", newline="") as file, \
+                tqdm(disable=not progress, unit="step", initial=self.step) as bar:
+            writer = csv.writer(file)
+            while not budget.stop and budget.share(self.step) < 1:
+                terms, hits = self.advance(budget.share(self.step))
+                usage += hits
+                window.append(terms)
+                now = time.monotonic()
+                self.spent += now - clock
+                clock = now
+                bar.update()
+                if self.step % 50 == 0 or self.step == 1:
+                    self._report(writer, window, usage, bar)
+                    file.flush()
+                    window = []
+                if self.step % 500 == 0:
+                    usage.zero_()
+                    self._revive()
+                if time.monotonic() - saved > save_minutes * 60:
+                    self.save()
+                    saved = time.monotonic()
+            self.save()
+
+    def _revive(self) -> None:
+        if self.config.decoder_only:
+            return
+        with torch.no_grad():
+            latent = self.model.analyse(torch.from_numpy(self.crops.batch(self.config.batch)).to(self.device))
+        self.books.write(self.model.quantizer)
+        revived = self.books.revive(self.model.quantizer, latent.flatten(0, 1))
+        if revived:
+            log.info("step %d: %d unused codes given new places", self.step, revived)
+
+    def _report(self, writer: Any, window: list[dict[str, float]], usage: Tensor, bar: "tqdm[Any]") -> None:
+        means = {key: float(np.mean([terms[key] for terms in window])) for key in window[0]}
+        health = perplexity(usage).tolist()
+        if self.step == 1 and os.stat(self.folder / "metrics.csv").st_size == 0:
+            writer.writerow(["step", "hours", *means, *(f"perplexity{i}" for i in range(len(health)))])
+        writer.writerow([self.step, f"{self.spent / 3600:.4f}", *(f"{value:.5g}" for value in means.values()),
+                         *(f"{value:.0f}" for value in health)])
+        bar.set_postfix({key: f"{means[key]:.3f}" for key in ("mel", "si_sdr", "commitment", "power")})
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, tensors and plain values only.
+
+    Raises:
+        WeightsError: the file is missing or no checkpoint.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"checkpoint {path} not found; check the path") from error
+    except Exception as error:
+        raise WeightsError(f"{path} is no checkpoint that can be read ({str(error).splitlines()[0]})") from error
+    if "model" not in state or "shape" not in state:
+        raise WeightsError(f"{path} is no checkpoint of a training run")
+    return state
+
+
+def model_of(state: dict[str, Any]) -> ModelConfig:
+    """The model config that a checkpoint was made with."""
+    return ModelConfig.from_json(state["shape"])
