@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,4 +81,4 @@ def test_scores_need_no_torch() -> None:
         "import sys, numpy as np; from nac.evaluation.metrics import score;"
         f"score(np.ones(999), np.ones(999), 24000, metrics={LIGHT}); assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(metrics.__file__).parents[2])

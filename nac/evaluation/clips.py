@@ -1,0 +1,90 @@
+"""Sounds to be judged: loading whole files, finding clips in folders, fitting two signals to each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nac.audio import known_formats, open_audio
+from nac.errors import AudioError
+from nac.evaluation.perceptual import resample
+
+Audio = npt.NDArray[np.float32]
+
+KINDS = ("speech", "music", "environmental")
+NAC_SUFFIX = ".nac"
+SUFFIXES = frozenset({f".{name}" for name in known_formats()} | {".aif", ".oga", ".wave", ".snd", NAC_SUFFIX})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A file below a folder: `name` is its path there without the suffix, `kind` the folder it lies in (or None)."""
+
+    path: Path
+    name: str
+    kind: str | None
+
+
+def find_clips(folder: Path) -> list[Clip]:
+    """All audio and .nac files below `folder`, sorted by name; hidden ones are passed over.
+
+    The kind of a clip is the first folder of its path that is named after a kind of sound, else its first folder, else
+    None. Raises `AudioError` if the folder cannot be read or two files differ in nothing but the suffix.
+    """
+    found: dict[str, Clip] = {}
+    for path in sorted(_files(folder)):
+        relative = path.relative_to(folder)
+        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in relative.parts):
+            continue
+        parts = relative.parts[:-1]
+        kind = next((part for part in parts if part in KINDS), parts[0] if parts else None)
+        clip = Clip(path, relative.with_suffix("").as_posix(), kind)
+        if clip.name in found:
+            raise AudioError(f"{found[clip.name].path} and {path} have the same name: keep one of them in the folder")
+        found[clip.name] = clip
+    return [found[name] for name in sorted(found)]
+
+
+def load_audio(path: str | os.PathLike[str]) -> tuple[Audio, int]:
+    """The whole file as float32 `[channels, samples]` and its sample rate in Hz; .nac files are decoded.
+
+    Raises `AudioError` (or another `NacError` for a .nac file) if it cannot be read.
+    """
+    if Path(path).suffix.lower() == NAC_SUFFIX:
+        return _decode(Path(path))
+    with open_audio(path) as reader:
+        blocks = [np.zeros((reader.channels, 0), np.float32), *reader.blocks()]
+        return np.concatenate(blocks, axis=1), reader.sample_rate
+
+
+def same_rate(signal: Audio, rate_in: int, rate_out: int) -> Audio:
+    """`[channels, samples]` at `rate_out` Hz."""
+    return resample(signal, rate_in, rate_out) if signal.shape[-1] else signal
+
+
+def mono(signal: Audio) -> Audio:
+    """The mean of the channels, `[1, samples]`."""
+    return signal if len(signal) == 1 else signal.mean(axis=0, keepdims=True, dtype=np.float32)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise AudioError(f"there is no folder {folder}")
+    for root, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(root, name) for name in names)
+
+
+def _decode(path: Path) -> tuple[Audio, int]:
+    from nac.codec import Codec
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise AudioError(f"cannot read {path}: {error.strerror or error}") from None
+    audio, sample_rate = Codec.load().decode(data)
+    return np.asarray(audio, dtype=np.float32), int(sample_rate)
