@@ -1,0 +1,75 @@
+"""Codes to bytes and back: each code takes `bits` bits, most significant bit first."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nac.errors import DamagedError
+
+Codes = npt.NDArray[np.uint16]
+
+# Eight codes fill exactly `bits` bytes. Working on such groups, each byte of a group is put together from the one to
+# nine codes that reach into it by shifts on whole columns, some twenty operations however long the data are.
+GROUP = 8
+
+
+def packed_bytes(count: int, bits: int) -> int:
+    """Bytes that hold `count` codes."""
+    return (count * bits + 7) // 8
+
+
+def pack_codes(codes: npt.NDArray[np.integer], bits: int) -> bytes:
+    """Pack codes `[count]` (0 to 2**bits - 1) into bytes, padded with zero bits to a whole byte.
+
+    >>> pack_codes(np.array([1, 1023]), 10).hex()
+    '007ff0'
+    """
+    return pack_rows(codes[None], bits).tobytes()
+
+
+def unpack_codes(data: bytes | memoryview, count: int, bits: int) -> Codes:
+    """The first `count` codes, uint16 `[count]`, in bytes made by `pack_codes`. Raises DamagedError on too few bytes.
+
+    >>> unpack_codes(bytes.fromhex("007ff0"), 2, 10).tolist()
+    [1, 1023]
+    """
+    if len(data) < packed_bytes(count, bits):
+        raise DamagedError(f"{len(data)} bytes are too few for {count} codes of {bits} bits")
+    return unpack_rows(np.frombuffer(data, np.uint8)[None], count, bits).reshape(-1)
+
+
+def pack_rows(codes: npt.NDArray[np.integer], bits: int) -> npt.NDArray[np.uint8]:
+    """Pack each row of codes `[rows, count]` on its own; bytes `[rows, packed_bytes(count, bits)]`."""
+    rows, count = codes.shape
+    groups = -(-count // GROUP)
+    padded = np.zeros((rows, groups * GROUP), np.uint16)
+    padded[:, :count] = codes
+    grouped = padded.reshape(rows, groups, GROUP)
+    packed = np.zeros((rows, groups, bits), np.uint8)
+    for byte in range(bits):
+        for code in range(GROUP):
+            # distance from the code's last bit down to the byte's last bit
+            shift = 8 * (byte + 1) - bits * (code + 1)
+            if -bits < shift < 8:  # the code reaches into the byte
+                column = grouped[:, :, code]
+                packed[:, :, byte] |= (column << shift if shift >= 0 else column >> -shift).astype(np.uint8)
+    return packed.reshape(rows, groups * bits)[:, : packed_bytes(count, bits)]
+
+
+def unpack_rows(data: npt.NDArray[np.uint8], count: int, bits: int) -> Codes:
+    """The first `count` codes of each row of bytes `[rows, bytes]`; uint16 `[rows, count]`."""
+    rows = data.shape[0]
+    groups = -(-count // GROUP)
+    size = packed_bytes(count, bits)
+    padded = np.zeros((rows, groups * bits), np.uint16)
+    padded[:, :size] = data[:, :size]
+    grouped = padded.reshape(rows, groups, bits)
+    codes = np.zeros((rows, groups, GROUP), np.uint16)
+    for code in range(GROUP):
+        for byte in range(bits * code // 8, (bits * (code + 1) - 1) // 8 + 1):
+            shift = 8 * (byte + 1) - bits * (code + 1)
+            column = grouped[:, :, byte]
+            codes[:, :, code] |= column >> shift if shift >= 0 else column << -shift
+    codes &= np.uint16((1 << bits) - 1)
+    return codes.reshape(rows, groups * GROUP)[:, :count]

@@ -1,0 +1,179 @@
+"""Blocks: about a second of codes each, with a checksum. Writing them, and reading them in spite of damage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from nac.errors import OptionError
+from nac.format.bits import Codes
+from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
+from nac.format.layout import Layout, check_side_share
+from nac.format.payload import payload_coder
+from nac.format.scan import Damage, Scanner, block_checksum
+
+__all__ = ["Block", "BlockReader", "BlockWriter", "Damage", "patch_samples"]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The codes of one block: for each channel (mid, then side, in stereo) uint16 `[codebooks, frames]`.
+
+    index: number of the block in the file; it begins at frame `index * block_frames`. side_share: 256ths of the
+    codebooks that the side channel has, 0 for mono.
+    """
+
+    index: int
+    side_share: int
+    codes: list[Codes]
+
+    @property
+    def frames(self) -> int:
+        """Frames of the block."""
+        return int(self.codes[0].shape[1])
+
+
+class BlockWriter:
+    """Turns codes into the blocks of a file with this metadata, which follow `pack_header(meta)`.
+
+    Every block but the last has exactly `meta.block_frames` frames. If `meta.samples` is None, `end` makes the end
+    block, or `patch_samples` completes a file that can be rewritten. Raises OptionError for what a file cannot hold.
+
+    >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, fingerprint=7, model="test")
+    >>> BlockWriter(meta).block([np.array([[1, 2, 3], [4, 5, 1023]])]).hex()
+    '03004040080500fff0549db1cf'
+    """
+
+    def __init__(self, meta: Metadata) -> None:
+        self.meta = meta
+        self.frames = 0
+        self._layout = Layout(meta)
+        self._coder = payload_coder(self._layout)
+        self._index = 0
+        self._ended = False
+
+    def block(self, codes: Sequence[npt.NDArray[np.integer]], side_share: int = 0) -> bytes:
+        """The next block: integer codes (0 to 2**bits - 1) for each channel, `[codebooks of channel, frames]`."""
+        check_side_share(side_share, self.meta.channels)
+        split = self._layout.split(side_share)
+        shapes = [tuple(np.shape(channel)) for channel in codes]
+        frames = shapes[0][-1] if shapes and shapes[0] else 0
+        if shapes != [(codebooks, frames) for codebooks in split]:
+            expected = ", ".join(f"({codebooks}, frames)" for codebooks in split)
+            raise OptionError(f"the codes of a block must have the shapes {expected}, not {shapes}")
+        table = np.concatenate(codes).T
+        if not np.issubdtype(table.dtype, np.integer):
+            raise OptionError(f"codes must be integers, not {table.dtype}")
+        if table.size and (table.min() < 0 or table.max() >> self.meta.bits):
+            raise OptionError(f"codes must be from 0 to {(1 << self.meta.bits) - 1}")
+        return self.packed(self._coder.encode(table), frames, side_share)
+
+    def packed(self, payload: bytes, frames: int, side_share: int = 0) -> bytes:
+        """The next block, from codes that are packed already."""
+        full = self.meta.block_frames
+        if self._ended or self.frames % full:
+            raise OptionError("the file is complete: no block can follow the end or a block with fewer frames")
+        if not 1 <= frames <= full:
+            raise OptionError(f"a block of this file has 1 to {full} frames, not {frames}")
+        total = self.meta.frames
+        if total is not None and frames != min(full, total - self.frames):
+            raise OptionError(f"{frames} frames after {self.frames} of {total} break the rule of {full} in a block")
+        head = bytes([frames, side_share] if self._layout.stereo else [frames])
+        if not self._layout.fixed:
+            head += len(payload).to_bytes(2, "big")
+        self.frames += frames
+        return self._number(head + payload)
+
+    def end(self, samples: int) -> bytes:
+        """What follows the last block: the end block, or nothing when the header tells the number of samples."""
+        check_samples(self.meta, samples, self.frames)
+        if self._ended:
+            raise OptionError("the file is complete already")
+        self._ended = True
+        return b"" if self.meta.samples is not None else self._number(b"\0" + samples.to_bytes(5, "big"))
+
+    def _number(self, data: bytes) -> bytes:
+        checksum = block_checksum(self._index, data)
+        self._index += 1
+        return data + checksum.to_bytes(4, "big")
+
+
+def check_samples(meta: Metadata, samples: int, frames: int) -> None:
+    """Raises OptionError unless `samples` are what the metadata say, if they do, and need exactly `frames` frames."""
+    if not 0 <= samples < UNKNOWN_SAMPLES or (meta.samples is not None and samples != meta.samples):
+        raise OptionError(f"the file cannot end after {samples} samples: its header speaks of {meta.samples}")
+    needed = frame_count(samples, meta.sample_rate, meta.frame_rate)
+    if needed != frames:
+        raise OptionError(f"{samples} samples need {needed} frames, but {frames} were written")
+
+
+def patch_samples(stream: BinaryIO, meta: Metadata, samples: int) -> Metadata:
+    """Complete a file that was begun with an unknown number of samples: write the number into its header.
+
+    The stream must be seekable and writable, hold `pack_header(meta)` from its start and then all blocks (packed codes)
+    without an end block; it is left at its end. Raises OptionError when the blocks are not those of so many samples.
+    """
+    patched = replace(meta, samples=samples)
+    header = pack_header(patched)
+    size = stream.seek(0, 2)
+    blocks = Layout(meta).total_bytes(patched.frames or 0)
+    if size != len(header) + blocks:
+        raise OptionError(f"{samples} samples need {blocks} bytes of blocks, but the file has {size - len(header)}")
+    stream.seek(0)
+    stream.write(header)
+    stream.seek(0, 2)
+    return patched
+
+
+class BlockReader:
+    """Iterates over the `Block`s of a file, and over `Damage` where blocks are missing or broken.
+
+    The stream stands at the first block, as `read_header` leaves it; it may be a pipe. Never more than a block, or a
+    bounded window while searching behind damage, is held. After the last item `samples` is the number of samples per
+    channel, also of a file that tells it in its end block; None if that is lost. Raises FormatError for a coding that
+    this program does not know, nothing on damage.
+
+    >>> import io
+    >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, fingerprint=7, model="test")
+    >>> stream = io.BytesIO(bytes.fromhex("03004040080500fff0549db1cf"))
+    >>> [block.codes[0].tolist() for block in BlockReader(stream, meta)]
+    [[[1, 2, 3], [4, 5, 1023]]]
+    """
+
+    def __init__(self, stream: BinaryIO, meta: Metadata) -> None:
+        self.meta = meta
+        self._scanner = Scanner(stream, meta)
+        self._layout = self._scanner.layout
+        self._coder = payload_coder(self._layout)
+
+    @property
+    def samples(self) -> int | None:
+        """Samples per channel, as far as known by now."""
+        return self._scanner.samples
+
+    @property
+    def frames(self) -> int:
+        """Frames passed so far, in blocks and as damage."""
+        return self._scanner.frames
+
+    def seek(self, frame: int) -> int:
+        """Go to the block that holds `frame` (0 to the number of frames); returns the frame it begins with.
+
+        A jump in a file, a walk on a pipe. Raises OptionError for a frame outside the file, and for going back on a
+        pipe.
+        """
+        return self._scanner.seek(frame)
+
+    def __iter__(self) -> Iterator[Block | Damage]:
+        for item in self._scanner:
+            if isinstance(item, Damage):
+                yield item
+                continue
+            table = self._coder.decode(item.payload, item.frames)
+            mid = self._layout.split(item.side_share)[0]
+            channels = [table[:, :mid], table[:, mid:]] if self._layout.stereo else [table]
+            yield Block(item.index, item.side_share, [np.ascontiguousarray(codes.T) for codes in channels])

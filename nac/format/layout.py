@@ -1,0 +1,91 @@
+"""Where things lie in a file: sizes of blocks, frames of a block, codebooks of a channel. Arithmetic only."""
+
+from __future__ import annotations
+
+from nac.errors import FormatError, OptionError
+from nac.format.header import Metadata
+
+PACKED = 0
+END_BYTES = 10
+"""Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""
+CRC_BYTES = 4
+MAX_SHARE = 128
+
+
+def default_block_frames(channels: int, kbps: int) -> int:
+    """Frames of a block for an encoder: one second, but more at mono 1 kbps, where overhead would exceed 5 %."""
+    return 128 if channels == 1 and kbps == 1 else 50
+
+
+def split_codebooks(codebooks: int, channels: int, side_share: int) -> tuple[int, ...]:
+    """Codebooks of each channel: all for mono; for stereo mid, then side, which gets `side_share` 256ths.
+
+    >>> split_codebooks(12, 1, 0), split_codebooks(12, 2, 64)
+    ((12,), (9, 3))
+    """
+    if channels == 1:
+        return (codebooks,)
+    side = codebooks * side_share // 256
+    return (codebooks - side, side)
+
+
+class Layout:
+    """Sizes in a file with this metadata. Raises FormatError for a coding that this program does not know.
+
+    What depends on the coding of the payload is here and in `payload`: a payload whose size does not follow from its
+    number of frames (`fixed` is False) states it in two bytes after the block's first one or two.
+    """
+
+    def __init__(self, meta: Metadata) -> None:
+        if meta.coding != PACKED:
+            raise FormatError(
+                f"the codes are stored in a way (coding {meta.coding}) that is newer than this program: update nac"
+            )
+        self.meta = meta
+        self.stereo = meta.channels == 2
+        self.block_frames = meta.block_frames
+        self.blocks = meta.blocks
+        self.fixed = meta.coding == PACKED
+        self.share_bytes = 1 if self.stereo else 0
+        self.head_bytes = 1 + self.share_bytes + (0 if self.fixed else 2)
+        self.frame_bits = meta.codebooks * meta.bits
+        self.full_bytes = self.block_bytes(meta.block_frames)
+        frames, blocks = meta.frames or 0, meta.blocks or 0
+        self.last_frames = frames - (blocks - 1) * meta.block_frames if blocks else 0
+        self.max_bytes = self.full_bytes if self.fixed else self.head_bytes + 0xFFFF + CRC_BYTES
+
+    def payload_bytes(self, frames: int) -> int:
+        """Bytes of packed codes of a block of this many frames."""
+        return (frames * self.frame_bits + 7) // 8
+
+    def padding_mask(self, frames: int) -> int:
+        """The bits of a packed payload's last byte that must be zero."""
+        return (1 << (-frames * self.frame_bits) % 8) - 1
+
+    def block_bytes(self, frames: int) -> int:
+        """Size of a block of packed codes, checksum included."""
+        return self.head_bytes + self.payload_bytes(frames) + CRC_BYTES
+
+    def stated_bytes(self, head: bytes) -> int:
+        """Size of a block that states the size of its payload in the last two of its `head_bytes`."""
+        return self.head_bytes + int.from_bytes(head[-2:], "big") + CRC_BYTES
+
+    def frames_of(self, index: int) -> int:
+        """Frames of block `index` of a file whose number of blocks is known."""
+        return self.last_frames if index + 1 == self.blocks else self.block_frames
+
+    def total_bytes(self, frames: int) -> int:
+        """Size of all packed blocks of a file of this many frames, without header or end block."""
+        whole, rest = divmod(frames, self.block_frames)
+        return whole * self.full_bytes + (self.block_bytes(rest) if rest else 0)
+
+    def split(self, side_share: int) -> tuple[int, ...]:
+        """Codebooks of each channel."""
+        return split_codebooks(self.meta.codebooks, self.meta.channels, side_share)
+
+
+def check_side_share(side_share: int, channels: int) -> None:
+    """Raises OptionError unless the share is 0 to 128, and 0 for mono."""
+    highest = MAX_SHARE if channels == 2 else 0
+    if not 0 <= side_share <= highest:
+        raise OptionError(f"side_share must be from 0 to {highest} with {channels} channel(s), not {side_share}")

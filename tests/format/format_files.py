@@ -1,0 +1,100 @@
+"""Makes small `.nac` files with random codes, for the tests of `nac.format`."""
+
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nac.format.blocks import Block, BlockReader, BlockWriter
+from nac.format.header import Metadata, frame_count, pack_header, read_header
+from nac.format.layout import split_codebooks
+from nac.format.scan import Damage
+
+META = Metadata(24000, 1, samples=24000, kbps=6, codebooks=12, fingerprint=0x01020304, model="test", block_frames=10)
+
+
+@dataclass
+class Made:
+    """A file and what is in it."""
+
+    meta: Metadata
+    data: bytes
+    header: bytes
+    blocks: list[Block]
+
+    @property
+    def frames(self):
+        return sum(block.frames for block in self.blocks)
+
+    def position(self, index):
+        """Where block `index` begins in `data`; every block but the last has the same size."""
+        one = BlockWriter(replace(self.meta, samples=None)).block(self.blocks[0].codes, self.blocks[0].side_share)
+        return len(self.header) + index * len(one)
+
+
+def make(meta=META, seed=0, samples=None, shares=(0,)):
+    """A file with this metadata; `samples` where the metadata does not tell; side shares taken in turn."""
+    rng = np.random.default_rng(seed)
+    total = meta.samples if meta.samples is not None else samples
+    frames = frame_count(total, meta.sample_rate, meta.frame_rate)
+    writer = BlockWriter(meta)
+    blocks, pieces = [], [pack_header(meta)]
+    while frames:
+        count = min(frames, meta.block_frames)
+        share = shares[len(blocks) % len(shares)] if meta.channels == 2 else 0
+        codes = [
+            rng.integers(0, 1 << meta.bits, (codebooks, count), dtype=np.uint16)
+            for codebooks in split_codebooks(meta.codebooks, meta.channels, share)
+        ]
+        blocks.append(Block(len(blocks), share, codes))
+        pieces.append(writer.block(codes, share))
+        frames -= count
+    pieces.append(writer.end(total))
+    return Made(meta, b"".join(pieces), pieces[0], blocks)
+
+
+def read(data):
+    """(metadata, items, samples) of a file given as bytes or as a stream."""
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
+    meta = read_header(stream)
+    reader = BlockReader(stream, meta)
+    return meta, list(reader), reader.samples
+
+
+def same_codes(one, other):
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def problems(made, items):
+    """What is wrong with the items read from a changed copy of a file: nothing, whatever was changed.
+
+    Every block must be the original one, in order, and what is not there must be told as damage.
+    """
+    frame = 0
+    for item in items:
+        first = item.first_frame if isinstance(item, Damage) else item.index * made.meta.block_frames
+        if first != frame:
+            return f"frames {frame} to {first} are skipped silently"
+        frame += item.frames
+        if isinstance(item, Block):
+            original = made.blocks[item.index]
+            if item.side_share != original.side_share or not same_codes(item.codes, original.codes):
+                return f"block {item.index} has other codes"
+    damaged = any(isinstance(item, Damage) for item in items)
+    return "" if damaged or frame == made.frames else f"{made.frames - frame} frames are missing silently"
+
+
+class Pipe:
+    """A stream that cannot seek and hands out its bytes in pieces of `piece` bytes."""
+
+    def __init__(self, data, piece):
+        self.data = io.BytesIO(data)
+        self.piece = piece
+        self.largest = 0
+
+    def read(self, count):
+        self.largest = max(self.largest, count)
+        return self.data.read(min(count, self.piece))
+
+    def seekable(self):
+        return False
