@@ -99,10 +99,13 @@ class ModelConfig:
         try:
             values: dict[str, Any] = json.loads(text)
             config = cls(**{key: _tuples(value) for key, value in values.items()})
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise WeightsError("the weights hold a model description that this version cannot read; "
                                "update nac or use other weights") from error
-        config.validate()
+        try:
+            config.validate()
+        except (TypeError, IndexError) as error:
+            raise WeightsError("the weights describe a model with values of a wrong kind; use other weights") from error
         return config
 
     def validate(self) -> None:

@@ -30,7 +30,8 @@ def activation(name: str, channels: int) -> nn.Module:
     """The activation called `name` (silu, gelu, elu or snake)."""
     if name == "snake":
         return Snake(channels)
-    return {"silu": nn.SiLU, "gelu": nn.GELU, "elu": nn.ELU}[name]()
+    kinds: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "elu": nn.ELU}
+    return kinds[name]()
 
 
 class Snake(nn.Module):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from nac.models.config import ModelConfig
 
-#: The search starts afresh from its best path at these numbers of codebooks (1, 3, 6, 12 and 24 kbps), so that a
-#: file cut down to such a rate holds the very codes that coding at this rate gives.
-ANCHORS = (2, 6, 12, 24, 48)
+#: The search goes on from its best path alone at these numbers of codebooks (3, 6, 12 and 24 kbps), so that a file cut
+#: down to such a rate holds the very codes that coding at this rate gives.
+ANCHORS = (6, 12, 24, 48)
 
 
 class ResidualQuantizer(nn.Module):
@@ -51,17 +51,28 @@ class ResidualQuantizer(nn.Module):
             size, paths = book.shape[1], residual.shape[1]
             # |r − b|² = |r|² − 2 r·b + |b|²; only the dimensions of this stage differ between codes.
             score = torch.addmm(book.square().sum(1), residual[..., :size].reshape(-1, size), book.T, alpha=-2)
-            if keep == 1:
-                best, code = score.min(1)
-                cost = power + best.view(frames, paths)
-                power, parent = cost.min(1, keepdim=True)
-                code = code.view(frames, paths).gather(1, parent)
-            else:
-                best, candidates = score.topk(keep, 1, largest=False)
-                cost = (power[..., None] + best.view(frames, paths, keep)).flatten(1)
-                power, flat = cost.topk(keep, 1, largest=False)
-                parent, code = flat // keep, candidates.view(frames, -1).gather(1, flat)
+            cost, flat = smallest((power[..., None] + score.view(frames, paths, -1)).flatten(1), keep)
+            power, parent, code = cost, flat // len(book), flat % len(book)
             residual = residual.gather(1, parent[..., None].expand(-1, -1, residual.shape[2]))
             residual = residual - self.codebooks[index][code]
             codes = torch.cat([codes.gather(1, parent[..., None].expand(-1, -1, index)), code[..., None]], -1)
         return codes[:, 0]
+
+
+def smallest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` smallest of each row of `[rows, n]` and their positions, both `[rows, count]`.
+
+    The smallest values lie in the groups with the smallest minima, and minima are many times faster to find than the
+    order of everything.
+    """
+    if count == 1:
+        least = x.min(1, keepdim=True)
+        return least.values, least.indices
+    group = 32
+    if x.shape[1] % group or x.shape[1] // group < count:
+        found = x.topk(count, 1, largest=False)
+        return found.values, found.indices
+    groups = x.view(x.shape[0], -1, group)
+    best = groups.amin(2).topk(count, 1, largest=False).indices
+    values, position = groups.gather(1, best[..., None].expand(-1, -1, group)).flatten(1).topk(count, 1, largest=False)
+    return values, best.gather(1, position // group) * group + position % group

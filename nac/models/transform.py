@@ -5,6 +5,7 @@ move on from there.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,12 +27,14 @@ def mdct_basis(hop: int) -> Tensor:
 
 def compress(x: Tensor) -> Tensor:
     """Power companding, sign(x)·((|x| + knee)^0.7 − knee^0.7): errors grow with the level, as hearing forgives."""
-    return x.sign() * ((x.abs() + KNEE).pow(POWER) - KNEE**POWER)
+    out: Tensor = x.sign() * ((x.abs() + KNEE).pow(POWER) - KNEE**POWER)
+    return out
 
 
 def expand(x: Tensor) -> Tensor:
     """The inverse of `compress`."""
-    return x.sign() * ((x.abs() + KNEE**POWER).pow(1 / POWER) - KNEE)
+    out: Tensor = x.sign() * ((x.abs() + KNEE**POWER).pow(1 / POWER) - KNEE)
+    return out
 
 
 def level_to_log(rms: Tensor) -> Tensor:
@@ -48,7 +51,7 @@ def log_to_level(value: Tensor) -> Tensor:
 def band_matrix(edges: tuple[int, ...], bins: int) -> Tensor:
     """`[bins, bands]`: averages the bins of each band."""
     out = torch.zeros(bins, len(edges) - 1)
-    for i, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (start, stop) in enumerate(pairwise(edges)):
         out[start:stop, i] = 1.0 / (stop - start)
     return out
 

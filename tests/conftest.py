@@ -1,0 +1,48 @@
+"""Shared by all tests: small models and audio made on the spot."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nac.models.config import ModelConfig
+from nac.models.model import NacModel
+from nac.models.weights import save_model
+
+SMALL = ModelConfig(name="small", encoder_channels=(16, 20, 84), decoder_channels=(8, 20, 84), encoder_width=24,
+                    decoder_width=24, encoder_blocks=2, decoder_blocks=2, codebook_size=64, codebooks=48)
+
+
+def small_model(seed: int = 0, **changes: object) -> NacModel:
+    """A small model whose every part is at work: random weights on top of the linear start."""
+    torch.manual_seed(seed)
+    model = NacModel(dataclasses.replace(SMALL, **changes))  # type: ignore[arg-type]
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.endswith("out.weight") or "gain" in name or "shift" in name:
+                value.add_(torch.randn_like(value) * 0.02)
+        books = model.quantizer.codebooks
+        books.copy_(torch.randn_like(books) * 0.9 ** torch.arange(len(books))[:, None, None] * 0.1)
+        books[:model.config.low_codebooks, :, model.config.low_dim:] = 0
+    return model.eval()
+
+
+def speech_like(samples: int, rate: int = 24_000, seed: int = 0) -> np.ndarray:
+    """Harmonics of a gliding pitch under a syllable-like envelope, and a little noise: float32 `[samples]`."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(samples) / rate
+    pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * t)
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    voice = sum(np.sin(k * phase) / k for k in range(1, 20))
+    envelope = np.clip(np.sin(2 * np.pi * 2.5 * t) + 0.4, 0, None)
+    return (0.1 * envelope * voice + 0.003 * rng.standard_normal(samples)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of a small model."""
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_model(small_model(codebook_size=1024), path, generation=3)
+    return path

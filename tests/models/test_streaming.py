@@ -1,0 +1,138 @@
+"""Streaming equals one shot, nothing looks ahead, and the delay is what is promised."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder, side_codebooks
+from tests.conftest import small_model, speech_like
+
+HOP = 480
+MODEL = small_model()
+cuts = st.lists(st.integers(1, 3000), max_size=12)
+
+
+def pieces(samples: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
+    edges = np.cumsum([0, *sizes])
+    return [samples[:, a:b] for a, b in zip(edges, [*edges[1:], None], strict=True)]
+
+
+def encode(samples: np.ndarray, sizes: list[int], codebooks: int = 6, chunk: int = 4) -> list[CodedFrames]:
+    coder = FrameEncoder(MODEL, samples.shape[0], codebooks, beam=2, chunk=chunk)
+    out = [part for piece in pieces(samples, sizes) for part in coder.push(piece)]
+    return out + coder.flush()
+
+
+def joined(parts: list[CodedFrames]) -> np.ndarray:
+    return np.concatenate([part.codes[0] for part in parts], 1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(length=st.integers(0, 5000), sizes=cuts, channels=st.integers(1, 2))
+def test_any_cut_gives_the_same_codes(length: int, sizes: list[int], channels: int) -> None:
+    samples = np.stack([speech_like(length, seed=i) for i in range(channels)])
+    whole, cut = encode(samples, []), encode(samples, sizes)
+    assert [part.side_lag for part in whole] == [part.side_lag for part in cut]
+    for a, b in zip(whole, cut, strict=True):
+        for x, y in zip(a.codes, b.codes, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("length", [0, 1, 479, 480, 481, 960, 961, 1440])
+def test_frames_cover_every_length(length: int) -> None:
+    parts = encode(speech_like(length)[None], [])
+    frames = sum(part.frames for part in parts)
+    assert frames == (0 if length == 0 else -(-length // HOP) + 1)
+    decoder = FrameDecoder(MODEL, 1)
+    decoded = sum(decoder.push(part.codes).shape[1] for part in parts)
+    assert length <= decoded < length + HOP
+
+
+@settings(deadline=None, max_examples=25)
+@given(sizes=st.lists(st.integers(1, 20), max_size=8))
+def test_any_cut_of_codes_gives_the_same_samples(sizes: list[int]) -> None:
+    codes = np.random.default_rng(0).integers(0, 64, (6, 70))
+    whole = FrameDecoder(MODEL, 1).push([codes])
+    decoder = FrameDecoder(MODEL, 1)
+    cut = np.concatenate([decoder.push([piece]) for piece in pieces(codes, sizes)], 1)
+    np.testing.assert_allclose(whole, cut, atol=1e-5)
+    assert np.abs(whole).max() > 1e-3
+
+
+def test_encoder_looks_no_further_than_its_frame() -> None:
+    samples = speech_like(20 * HOP)[None]
+    changed = samples.copy()
+    changed[:, 10 * HOP:] += 0.3
+    with torch.inference_mode():
+        before, after = (MODEL.analyse(torch.from_numpy(x)) for x in (samples, changed))
+    same = (before == after).all(-1)[0]
+    assert same[:10].all()
+    assert not same[10:].any()
+
+
+def test_decoder_looks_no_further_than_its_frame() -> None:
+    codes = np.random.default_rng(0).integers(0, 64, (6, 20))
+    changed = codes.copy()
+    changed[:, 10:] = (changed[:, 10:] + 1) % 64
+    before, after = (FrameDecoder(MODEL, 1).push([x]) for x in (codes, changed))
+    # The first hop is dropped, so frame 10 gives samples from 9 hops on.
+    np.testing.assert_array_equal(before[:, :9 * HOP], after[:, :9 * HOP])
+    assert np.abs(before[:, 9 * HOP:10 * HOP] - after[:, 9 * HOP:10 * HOP]).max() > 1e-4
+
+
+def test_latency_is_two_frames() -> None:
+    """Whenever n samples have gone in, at least n − 2 · 480 have come out: 40 ms at 24 kHz, buffering included."""
+    samples = speech_like(30 * HOP)[None]
+    coder, decoder = FrameEncoder(MODEL, 1, 6, chunk=1), FrameDecoder(MODEL, 1)
+    taken = given_back = worst = 0
+    for piece in pieces(samples, [100] * 143):
+        taken += piece.shape[1]
+        given_back += sum(decoder.push(part.codes).shape[1] for part in coder.push(piece))
+        worst = max(worst, taken - given_back)
+    assert worst < 2 * HOP
+
+
+def test_low_latency_codes_are_those_of_the_file() -> None:
+    samples = speech_like(9 * HOP)[None]
+    assert (joined(encode(samples, [], chunk=1)) == joined(encode(samples, [], chunk=50))).mean() > 0.99
+
+
+def test_memory_of_a_stream_does_not_grow() -> None:
+    coder, decoder = FrameEncoder(MODEL, 1, 2, chunk=4), FrameDecoder(MODEL, 1)
+    sizes = []
+    for _ in range(12):
+        for part in coder.push(speech_like(4 * HOP)[None]):
+            decoder.push(part.codes)
+        held = sum(x.numel() for state in (coder._state, decoder._state) for x in state.values())
+        sizes.append(held + sum(x.size for x in coder._held))
+    assert len(set(sizes[1:])) == 1
+
+
+@pytest.mark.parametrize("codebooks", [2, 3, 12, 48])
+def test_alike_channels_leave_the_bits_to_mid(codebooks: int) -> None:
+    left = speech_like(10 * HOP)
+    alike = encode(np.stack([left, left]), [], codebooks)
+    assert {len(part.codes[1]) for part in alike} == {0}
+    apart = encode(np.stack([left, left[::-1]]), [], codebooks)
+    assert all(len(part.codes[0]) + len(part.codes[1]) == codebooks for part in apart)
+    assert any(len(part.codes[1]) > 0 for part in apart)
+
+
+def test_side_never_has_more_than_half() -> None:
+    for total in range(2, 49):
+        assert all(0 <= side_codebooks(total, lag) <= total // 2 for lag in range(256))
+
+
+def test_lost_frames_fade_to_silence_and_the_sound_comes_back() -> None:
+    coded = encode(speech_like(100 * HOP)[None], [], chunk=50)
+    whole = FrameDecoder(MODEL, 1).push([joined(coded)])
+    codes = joined(coded)
+    decoder = FrameDecoder(MODEL, 1)
+    parts = [decoder.push([codes[:, :40]]), decoder.conceal(20), decoder.push([codes[:, 60:]])]
+    patched = np.concatenate(parts, 1)
+    assert patched.shape == whole.shape
+    np.testing.assert_array_equal(whole[:, :39 * HOP], patched[:, :39 * HOP])
+    assert np.abs(patched[:, 46 * HOP:58 * HOP]).max() < 0.2 * np.abs(whole).max()
+    np.testing.assert_allclose(whole[:, 90 * HOP:], patched[:, 90 * HOP:], atol=1e-4)
