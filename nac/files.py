@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import secrets
 import stat
+import sys
 from typing import BinaryIO
 
 
@@ -24,6 +25,15 @@ def is_special(path: str | os.PathLike[str]) -> bool:
     except OSError:
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def standard_output() -> BinaryIO:
+    """Standard output for bytes; flush it after writing.
+
+    Under `python -u` `sys.stdout.buffer` is unbuffered, and its `write` may stop half-way without raising. This does not.
+    """
+    stream = sys.stdout.buffer
+    return open(stream.fileno(), "wb", closefd=False) if isinstance(stream, io.RawIOBase) else stream
 
 
 class NewFile:
@@ -47,7 +57,7 @@ class NewFile:
             raise IsADirectoryError(21, "Is a directory", self.path)
         folder, name = os.path.split(self._target)
         # A hidden name that is cut short, so that it never passes the limit of 255 bytes on names.
-        temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(6)}.part")
+        temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(6).hex()}.part")
         try:
             # Mode 0o666 less the umask: the permissions of any other new file, unlike those of `tempfile`.
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)

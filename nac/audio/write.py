@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -13,7 +12,7 @@ from nac.audio.common import Samples
 from nac.audio.sndfile import SndfileSink
 from nac.audio.wav import wav_header
 from nac.errors import AudioError
-from nac.files import NewFile
+from nac.files import NewFile, standard_output
 
 # Name on the command line -> libsndfile's format and the subtype it takes unless told otherwise.
 _FORMATS = {
@@ -82,7 +81,7 @@ class AudioWriter:
             if path != "-":
                 self._new = NewFile(path)
             if name == "wav":
-                stream = sys.stdout.buffer if self._new is None else self._new.file
+                stream = standard_output() if self._new is None else self._new.file
                 seekable = self._new is not None and not self._new.special
                 self._sink = _WavSink(stream, seekable, sample_rate, channels, kind, frames)
             elif self._new is None or self._new.special:

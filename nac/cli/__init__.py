@@ -1,0 +1,53 @@
+"""The command line: `nac` and its verbs. Each verb reads its options, calls one function per file and prints."""
+
+from __future__ import annotations
+
+import click
+
+from nac.cli.decode import decode
+from nac.cli.encode import encode
+from nac.cli.guard import GuardedGroup
+from nac.cli.info import info
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("nac")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        number = "(not installed)"
+    click.echo(f"nac {number}")
+    context.exit()
+
+
+@click.group(cls=GuardedGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, callback=_show_version, expose_value=False, is_eager=True, help="Show the version."
+)
+def main() -> None:
+    """A neural audio codec: speech, music and sound at 1 to 24 kbps.
+
+    \b
+    Examples:
+      nac encode in.wav out.nac --kbps 6
+      nac decode out.nac recon.wav
+      nac info out.nac
+
+    \b
+    Exit codes:
+      0    all well
+      1    an input or output failed
+      2    wrong usage
+      3    done, but parts of a .nac file are damaged
+      130  interrupted
+
+    Messages go to standard error, data to standard output.
+    """
+
+
+main.add_command(encode)
+main.add_command(decode)
+main.add_command(info)

@@ -1,0 +1,101 @@
+"""`nac decode`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from nac.cli import options
+from nac.cli.batch import AUDIO_EXTENSIONS, NAC_EXTENSIONS, STDIO, Job, plan, run_all
+from nac.cli.guard import DAMAGED, say
+from nac.cli.progress import progress
+from nac.errors import OptionError
+from nac.files import is_special
+
+if TYPE_CHECKING:
+    from nac.codec import DecodeReport
+
+
+@click.command(short_help="Make audio files of .nac files.")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
+@click.option("--format", "format_", metavar="NAME", help="wav, flac, aiff, ogg, opus, mp3, caf, au or w64.")
+@click.option("--float", "float_", is_flag=True, help="Write 32-bit float samples instead of 16-bit ones.")
+@click.option("--start", callback=options.seconds, default="0", metavar="TIME", help="Begin here: 90, or 1:30.")
+@click.option("--duration", callback=options.seconds, metavar="TIME", help="Decode this much: 10, or 0:10.")
+@options.output_options
+@options.model_options
+def decode(
+    inputs: tuple[str, ...],
+    format_: str | None,
+    float_: bool,
+    start: float,
+    duration: float | None,
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    quiet: bool,
+    model: str | None,
+    device: str,
+    threads: int | None,
+) -> int:
+    """Make audio files of .nac files, at their original sample rate and length.
+
+    The format follows from OUTPUT's extension or --format; without either it is WAV, 16 bits. Without OUTPUT the
+    result lies beside the input. A folder stands for all .nac files in it; its tree is mirrored in the folder given
+    with -o. "-" is standard input or output (WAV). Damaged parts are reported with their times, and exit code 3.
+
+    \b
+    Examples:
+      nac decode out.nac recon.wav
+      nac decode talk.nac --start 1:30 --duration 10 clip.flac
+      nac decode talk.nac - | aplay
+    """
+    suffix = "." + (format_.lower() if format_ else "wav")
+    jobs = plan(inputs, output, takes=NAC_EXTENSIONS, makes=AUDIO_EXTENSIONS, suffix=suffix)
+    subtype = "float" if float_ else None
+
+    def begin() -> Callable[[Job], int]:
+        codec = options.load_codec(model, device, threads)
+
+        def work(job: Job) -> int:
+            length = _length(job.source)
+            if length is not None and start > 0 and start >= length:
+                raise OptionError(f"{job.source} ends at {options.show_time(length)}, before --start")
+
+            def total() -> float | None:
+                return duration if length is None else min(length - start, duration or length)
+
+            with progress(options.shown_name(job.source), total, quiet=quiet) as report:
+                done = codec.decode_file(
+                    job.source,
+                    job.target,
+                    format=format_,
+                    subtype=subtype,
+                    start=start,
+                    duration=duration,
+                    progress=report,
+                )
+            return _report_damage(job.source, done)
+
+        return work
+
+    return run_all(jobs, begin, force=force, skip_existing=skip_existing, quiet=quiet)
+
+
+def _length(source: str) -> float | None:
+    """Seconds of a file, if it is one and says so at its start."""
+    if source == STDIO or is_special(source):
+        return None
+    from nac.format.header import read_header
+
+    with open(source, "rb") as stream:
+        return read_header(stream).duration
+
+
+def _report_damage(source: str, report: DecodeReport) -> int:
+    """Say what was lost and when; returns the exit code."""
+    for damage in report.damage:
+        say(f"{options.shown_name(source)}: {options.damage_line(damage, report.metadata.frame_rate)}")
+    return DAMAGED if report.damage else 0

@@ -1,0 +1,77 @@
+"""`nac encode`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from nac.cli import options
+from nac.cli.batch import AUDIO_EXTENSIONS, NAC_EXTENSIONS, STDIO, Job, plan, run_all
+from nac.cli.progress import progress
+from nac.files import is_special
+
+
+@click.command(short_help="Code audio files as .nac.")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
+@click.option("--kbps", "-b", type=float, default=6, show_default=True, help="Bit rate: whole numbers from 1 to 24.")
+@click.option("--effort", "-e", default="default", show_default=True, help="fast, default, best, or a width 1 to 64.")
+@click.option("--tag", "-t", "tags", multiple=True, metavar="KEY=VALUE", help="Text to store in the file; repeatable.")
+@click.option("--verify", is_flag=True, help="Decode the result, and keep it only if nothing is missing.")
+@options.output_options
+@options.model_options
+def encode(
+    inputs: tuple[str, ...],
+    kbps: float,
+    effort: str,
+    tags: tuple[str, ...],
+    verify: bool,
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    quiet: bool,
+    model: str | None,
+    device: str,
+    threads: int | None,
+) -> int:
+    """Code audio files (WAV, FLAC, Ogg, MP3, AIFF and others; mono or stereo, any sample rate) as .nac.
+
+    Without OUTPUT the result lies beside the input. A folder stands for all audio files in it; its tree is mirrored in
+    the folder given with -o. "-" is standard input or output.
+
+    \b
+    Examples:
+      nac encode in.wav out.nac --kbps 6
+      nac encode music/ talk.flac -o coded/
+      ffmpeg -i film.mkv -f wav - | nac encode - film.nac
+    """
+    jobs = plan(inputs, output, takes=AUDIO_EXTENSIONS, makes=NAC_EXTENSIONS, suffix=".nac")
+    pairs = options.parse_tags(tags)
+    rate = options.snap_kbps(kbps, quiet)
+
+    def begin() -> Callable[[Job], int]:
+        codec = options.load_codec(model, device, threads)
+
+        def work(job: Job) -> int:
+            with progress(options.shown_name(job.source), lambda: _length(job.source), quiet=quiet) as report:
+                if verify:
+                    from nac.cli.verify import encode_verified
+
+                    encode_verified(codec, job, kbps=rate, effort=effort, tags=pairs, progress=report)
+                else:
+                    codec.encode_file(job.source, job.target, kbps=rate, effort=effort, tags=pairs, progress=report)
+            return 0
+
+        return work
+
+    return run_all(jobs, begin, force=force, skip_existing=skip_existing, quiet=quiet)
+
+
+def _length(source: str) -> float | None:
+    """Seconds of an audio file, if it is one and tells."""
+    if source == STDIO or is_special(source):
+        return None
+    from nac.audio import open_audio
+
+    with open_audio(source) as reader:
+        return None if reader.expected is None else reader.expected / reader.sample_rate

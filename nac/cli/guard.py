@@ -1,0 +1,120 @@
+"""From exceptions to one line on standard error and an exit code, and from signals to exceptions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import click
+
+from nac.errors import NacError, OptionError
+
+FAILED, USAGE, DAMAGED = 1, 2, 3
+INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM, or its terminal went away)."""
+
+
+def say(message: str) -> None:
+    """One line on standard error; standard output belongs to data."""
+    click.echo(f"nac: {message}", err=True)
+
+
+def describe(error: BaseException, path: str | None = None) -> str:
+    """What went wrong as one line that names the file concerned.
+
+    >>> describe(FileNotFoundError(2, "No such file or directory", "a.nac"))
+    'a.nac: No such file or directory'
+    >>> describe(NacError("the file is empty"), "b.nac")
+    'b.nac: the file is empty'
+    """
+    if isinstance(error, MemoryError):
+        text = "there is not enough memory"
+    elif isinstance(error, OSError):
+        text = error.strerror or str(error)
+        path = path if error.filename is None else os.fsdecode(error.filename)
+    else:
+        text = " ".join(str(error).split())
+    return text if path is None or path in text else f"{path}: {text}"
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code of an error."""
+    return USAGE if isinstance(error, OptionError) else FAILED
+
+
+class GuardedGroup(click.Group):
+    """A group of commands whose failures are one line, `nac: ...`, and an exit code, never a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            with _signals(), _warnings():
+                result = super().invoke(context)
+                sys.stdout.flush()
+            if not isinstance(result, int) or not result:
+                return result
+            code = result
+        except BrokenPipeError:
+            _forget_stdout()
+            code = FAILED
+        except (NacError, OSError, MemoryError) as error:
+            say(describe(error))
+            code = code_of(error)
+        except KeyboardInterrupt:
+            say("interrupted")
+            code = INTERRUPTED
+        except Terminated:
+            code = TERMINATED
+        raise click.exceptions.Exit(code)
+
+
+def _forget_stdout() -> None:
+    """The reader of our output has gone: what is still buffered must not fail once more while Python ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[None]:
+    """Show what `nac.audio` warns of as one line, like everything else."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if category.__module__.startswith("nac."):
+            say(str(message))
+        else:
+            before(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+        warnings.filterwarnings("always", module=r"nac\.audio")
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `Terminated`, so that unfinished files are removed on the way out."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        names = []
+    before = {getattr(signal, name): signal.signal(getattr(signal, name), end) for name in names}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,129 @@
+"""What the options of several verbs mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nac.cli.guard import say
+from nac.errors import OptionError
+
+if TYPE_CHECKING:
+    from nac.codec import Codec
+    from nac.format.scan import Damage
+
+MIN_KBPS, MAX_KBPS = 1, 24
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+def seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Callback of options that take a time."""
+    try:
+        return None if value is None else parse_time(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no time; write seconds (90), 1:30 or 1:02:03.5") from None
+
+
+def parse_time(text: str) -> float:
+    """Seconds of a time as people write it; raises ValueError.
+
+    >>> parse_time("1:30"), parse_time("1:02:03.5"), parse_time("0.25")
+    (90.0, 3723.5, 0.25)
+    """
+    parts = text.split(":")
+    values = [float(part) for part in parts]
+    wrong = len(parts) > 3 or not all(part[:1].isdigit() or part[:1] == "." for part in parts)
+    if wrong or not all(map(math.isfinite, values)) or any(value >= 60 for value in values[1:]):
+        raise ValueError(text)
+    if any(value != int(value) for value in values[:-1]):
+        raise ValueError(text)
+    return float(sum(value * 60.0**place for place, value in enumerate(reversed(values))))
+
+
+def show_time(seconds: float) -> str:
+    """Seconds as people read them, to the millisecond.
+
+    >>> show_time(83.4567), show_time(3723.5)
+    ('1:23.457', '1:02:03.500')
+    """
+    thousandths = round(seconds * 1000)
+    minutes, rest = divmod(thousandths, 60000)
+    hours, minutes = divmod(minutes, 60)
+    front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{front}:{rest // 1000:02}.{rest % 1000:03}"
+
+
+def snap_kbps(wanted: float, quiet: bool = False) -> int:
+    """The bit rate that exists nearest to the wanted one (the lower of two), said on standard error if it differs.
+
+    Raises OptionError for what is no bit rate at all.
+
+    >>> snap_kbps(6.5, quiet=True), snap_kbps(100, quiet=True)
+    (6, 24)
+    """
+    if not (math.isfinite(wanted) and wanted > 0):
+        raise OptionError(f"{wanted} is no bit rate; whole numbers from {MIN_KBPS} to {MAX_KBPS} kbps are possible")
+    nearest = min(max(math.ceil(wanted - 0.5), MIN_KBPS), MAX_KBPS)
+    if nearest != wanted and not quiet:
+        say(f"coding at {nearest} kbps, the nearest to {wanted:g}: bit rates are whole, {MIN_KBPS} to {MAX_KBPS} kbps")
+    return nearest
+
+
+def parse_tags(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """`KEY=VALUE` texts as pairs; the value may hold further equals signs. Raises OptionError without a key."""
+    pairs = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise OptionError(f"{text!r} is no tag; write KEY=VALUE, for example TITLE=Rain")
+        pairs.append((key, value))
+    return tuple(pairs)
+
+
+def damage_line(damage: Damage, frame_rate: int) -> str:
+    """One finding in a damaged file, with its time if audio is lost.
+
+    A frame overlaps the one before it, so that its loss is heard one frame earlier too.
+    """
+    if not damage.frames:
+        return damage.reason
+    begin, end = max(0, damage.first_frame - 1) / frame_rate, (damage.first_frame + damage.frames) / frame_rate
+    return f"lost from {show_time(begin)} to {show_time(end)}: {damage.reason}"
+
+
+def shown_name(path: str) -> str:
+    """How messages call an input."""
+    return "standard input" if path == "-" else path
+
+
+def output_options(verb: Verb) -> Verb:
+    """The options that every verb with outputs has."""
+    for option in (
+        click.option("--quiet", "-q", is_flag=True, help="Report failures only."),
+        click.option("--skip-existing", is_flag=True, help="Leave outputs alone that are there already."),
+        click.option("--force", "-f", is_flag=True, help="Overwrite outputs that are there already."),
+        click.option("--output", "-o", metavar="PATH", help="Folder for the results; for one input also the file."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def model_options(verb: Verb) -> Verb:
+    """The options of verbs that run the model."""
+    for option in (
+        click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads to use."),
+        click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N."),
+        click.option("--model", metavar="PATH", help="Weights file to use instead of the one in the package."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def load_codec(model: str | None, device: str, threads: int | None) -> Codec:
+    """The codec for the options of `model_options`. Here, and here only, torch is imported."""
+    from nac.codec import Codec
+
+    return Codec.load(model, device=device, threads=threads)
