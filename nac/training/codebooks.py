@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from nac.models.quantizer import ResidualQuantizer
 
-
 WRITE_EVERY = 10
 
 

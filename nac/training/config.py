@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from nac.errors import OptionError
 
@@ -20,7 +21,11 @@ class TrainingConfig:
     #: Sources (folders below a kind) are drawn by their length to this power: 1 by hours, 0 all alike.
     source_power: float = 0.6
     learning_rate: float = 6e-4
-    final_rate: float = 2e-5
+    #: The rate falls to this share of itself, along a cosine, over the time budget.
+    final_share: float = 0.03
+    #: Rate of the layers at the waveform's rates, as a share: their start is exact, and noise of a thousandth in them
+    #: drowns the quiet high frequencies.
+    wave_share: float = 0.03
     warmup: int = 100
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 0.0
@@ -28,6 +33,8 @@ class TrainingConfig:
     #: Weights of the terms of the loss.
     mel: float = 1.0
     si_sdr: float = 0.01
+    loudness: float = 0.15
+    envelope: float = 0.5
     commitment: float = 0.3
     adversarial: float = 0.0
     feature: float = 0.0
@@ -54,10 +61,11 @@ class TrainingConfig:
             OptionError: the text is no such config.
         """
         try:
-            return cls(**{key: _tuples(value) for key, value in json.loads(text).items()})
+            values: dict[str, Any] = json.loads(text)
+            return cls(**{key: _tuples(value) for key, value in values.items()})
         except (ValueError, TypeError) as error:
             raise OptionError(f"this is no training config of this version: {error}") from error
 
 
-def _tuples(value: object) -> object:
+def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -76,7 +76,7 @@ def nearest(x: Tensor, book: Tensor) -> Tensor:
     """Index of the code of `book` `[size, dim]` nearest to each of `x` `[frames, dim]`."""
     half = -book.square().sum(1) / 2
     columns = book.T.contiguous()
-    return torch.cat([torch.addmm(half, part, columns).max(1).indices for part in x.split(16_384)])
+    return torch.cat([torch.addmm(half, x[i:i + 16_384], columns).max(1).indices for i in range(0, len(x), 16_384)])
 
 
 def kmeans(x: Tensor, book: Tensor, rounds: int) -> tuple[Tensor, Tensor]:

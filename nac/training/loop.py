@@ -26,6 +26,7 @@ from nac.training.codebooks import CodebookTrainer, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops
 from nac.training.losses import MelLoss, si_sdr
+from nac.training.perceptual import EnvelopeLoss, LoudnessLoss
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
@@ -68,10 +69,12 @@ class Trainer:
         model.encoder.half_blocks = model.decoder.half_blocks = config.bfloat16
         self.books = CodebookTrainer(model.quantizer, config.codebook_decay, config.codebook_hits,
                                      usage).to(self.device)
-        self.mel = MelLoss(model.config.sample_rate).to(self.device)
-        parts = [model.decoder] if config.decoder_only else [model.encoder, model.decoder]
-        self.parameters = [p for part in parts for p in part.parameters()]
-        self.optimiser = torch.optim.AdamW(self.parameters, lr=config.learning_rate, betas=config.betas,
+        rate = model.config.sample_rate
+        self.mel = MelLoss(rate).to(self.device)
+        self.loudness, self.envelope = LoudnessLoss(rate).to(self.device), EnvelopeLoss(rate).to(self.device)
+        groups = self._groups()
+        self.parameters = [p for group in groups for p in group["params"]]
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas,
                                            weight_decay=config.weight_decay, fused=True)
         self.average = {name: value.detach().clone() for name, value in model.named_parameters()}
         self.step = 0
@@ -79,6 +82,19 @@ class Trainer:
         self.power = 0.0  # mean latent power of the start
         self.rng = np.random.default_rng(config.seed + 1)
         torch.manual_seed(config.seed)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters with their share of the learning rate: layers at waveform rates, and the rest."""
+        model, config = self.model, self.config
+        wave = [*model.decoder.ups.parameters(), *model.decoder.units.parameters(), *model.decoder.last.parameters()]
+        parts = [*model.decoder.parameters()]
+        if not config.decoder_only:
+            wave += [*model.encoder.downs.parameters(), *model.encoder.units.parameters(),
+                     *model.encoder.last.parameters()]
+            parts += [*model.encoder.parameters()]
+        slow = {id(p) for p in wave}
+        return [{"params": [p for p in parts if id(p) not in slow], "share": 1.0},
+                {"params": wave, "share": config.wave_share}]
 
     # -- one step ----------------------------------------------------------------------------------------------
 
@@ -102,9 +118,14 @@ class Trainer:
         mel = self.mel(samples, output)
         ratio = si_sdr(samples, output).mean()
         total = config.mel * mel - config.si_sdr * ratio
+        heard = {"loudness": config.loudness, "envelope": config.envelope}
+        extra = {name: getattr(self, name)(samples, output).mean() for name, weight in heard.items() if weight}
+        for name, value in extra.items():
+            total = total + heard[name] * value
         if not config.decoder_only:
             total = total + config.commitment * commitment / self.power
         terms = {"loss": float(total.detach()), "mel": float(mel.detach()), "si_sdr": float(ratio.detach()),
+                 **{name: float(value.detach()) for name, value in extra.items()},
                  "commitment": float(commitment.detach()), "power": power}
         return total, terms, usage
 
@@ -115,10 +136,10 @@ class Trainer:
             DivergedError: the loss is not finite, or the latent's power has doubled since the start.
         """
         config = self.config
-        rate = config.final_rate + (config.learning_rate - config.final_rate) * 0.5 * (1 + math.cos(math.pi * share))
-        rate *= min(1.0, (self.step + 1) / config.warmup)
+        fall = config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * share))
+        rate = config.learning_rate * fall * min(1.0, (self.step + 1) / config.warmup)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         crops = self.crops.batch(config.batch)
         samples = torch.from_numpy(crops).to(self.device)
         total, terms, usage = self.losses(samples)
@@ -234,7 +255,7 @@ class Trainer:
             writer.writerow(["step", "hours", *means, *(f"perplexity{i}" for i in range(len(health)))])
         writer.writerow([self.step, f"{self.spent / 3600:.4f}", *(f"{value:.5g}" for value in means.values()),
                          *(f"{value:.0f}" for value in health)])
-        bar.set_postfix({key: f"{means[key]:.3f}" for key in ("mel", "si_sdr", "commitment", "power")})
+        bar.set_postfix({key: f"{means[key]:.3f}" for key in means if key not in ("loss", "rate", "gradient")})
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
