@@ -70,7 +70,7 @@ class BlockWriter:
             raise OptionError(f"codes must be integers, not {table.dtype}")
         if table.size and (table.min() < 0 or table.max() >> self.meta.bits):
             raise OptionError(f"codes must be from 0 to {(1 << self.meta.bits) - 1}")
-        return self.packed(self._coder.encode(table), frames, side_share)
+        return self.packed(self._coder.encode(table[None])[0], frames, side_share)
 
     def packed(self, payload: bytes, frames: int, side_share: int = 0) -> bytes:
         """The next block, from codes that are packed already."""
@@ -173,7 +173,7 @@ class BlockReader:
             if isinstance(item, Damage):
                 yield item
                 continue
-            table = self._coder.decode(item.payload, item.frames)
+            table = self._coder.decode([item.payload], item.frames)[0]
             mid = self._layout.split(item.side_share)[0]
             channels = [table[:, :mid], table[:, mid:]] if self._layout.stereo else [table]
             yield Block(item.index, item.side_share, [np.ascontiguousarray(codes.T) for codes in channels])

@@ -1,42 +1,49 @@
-"""Payload coders: codes of a block to the bytes of its payload and back. Packed codes are the only coding so far.
+"""Payload coders: codes of blocks to the bytes of their payloads and back. Packed codes are the only coding so far.
 
-A coder takes the codes of all channels together, `[frames, codebooks]`, the channels side by side, mid first. Another
-coding is another class with these two methods, chosen in `payload_coder`.
+A coder takes many blocks at a time, all with the same number of frames: codes `[blocks, frames, codebooks]`, the
+channels side by side, mid first. Another coding is another class with these two methods, chosen in `payload_coder`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from nac.format.bits import Codes, pack_codes, unpack_codes
+from nac.format.bits import Codes, pack_rows, unpack_rows
 from nac.format.layout import Layout
 
 
 class PayloadCoder(Protocol):
     """What a coding of payloads has to do."""
 
-    def encode(self, codes: npt.NDArray[np.integer]) -> bytes:
-        """Codes `[frames, codebooks]` to bytes."""
+    def encode(self, codes: npt.NDArray[np.integer]) -> list[bytes]:
+        """Codes `[blocks, frames, codebooks]` to the payload of each block."""
 
-    def decode(self, payload: bytes, frames: int) -> Codes:
-        """Bytes to codes, uint16 `[frames, codebooks]`. Raises DamagedError when the bytes cannot be codes."""
+    def decode(self, payloads: Sequence[bytes], frames: int) -> Codes:
+        """Payloads to codes, uint16 `[blocks, frames, codebooks]`. Raises DamagedError when they cannot be codes."""
 
 
 class PackedPayload:
-    """Codes one after another, frame by frame, each in the same number of bits."""
+    """Codes one after another, frame by frame, each in the same number of bits.
+
+    >>> PackedPayload(codebooks=2, bits=8).encode(np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
+    [b'\\x01\\x02\\x03\\x04', b'\\x05\\x06\\x07\\x08']
+    """
 
     def __init__(self, codebooks: int, bits: int) -> None:
         self.codebooks = codebooks
         self.bits = bits
 
-    def encode(self, codes: npt.NDArray[np.integer]) -> bytes:
-        return pack_codes(codes.reshape(-1), self.bits)
+    def encode(self, codes: npt.NDArray[np.integer]) -> list[bytes]:
+        rows = pack_rows(codes.reshape(len(codes), -1), self.bits)
+        return [row.tobytes() for row in rows]
 
-    def decode(self, payload: bytes, frames: int) -> Codes:
-        return unpack_codes(payload, frames * self.codebooks, self.bits).reshape(frames, self.codebooks)
+    def decode(self, payloads: Sequence[bytes], frames: int) -> Codes:
+        rows = np.frombuffer(b"".join(payloads), np.uint8).reshape(len(payloads), -1)
+        return unpack_rows(rows, frames * self.codebooks, self.bits).reshape(-1, frames, self.codebooks)
 
 
 def payload_coder(layout: Layout) -> PayloadCoder:

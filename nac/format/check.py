@@ -1,0 +1,141 @@
+"""Is a file sound, and what does it hold? Reads every byte and verifies every checksum, without unpacking a code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from nac.format.header import HEADER_BYTES, Metadata, pack_header, read_any_header
+from nac.format.scan import Damage, Scanner
+from nac.format.version0 import Version0
+
+MOST_LISTED = 1000
+READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found.
+
+    version: 0 or 1; metadata: None for version 0; kbps: the nominal bit rate; total_bytes: of the file; payload_bytes:
+    of the codes in intact blocks; intact_blocks, damaged_blocks: numbers, the latter as far as known; frames: in blocks
+    and as damage, 0 for version 0; lost_frames: of those, the lost ones; samples: per channel, None if the file does
+    not tell; damage: where and why, the first 1000; duration: seconds, estimated where `samples` is None.
+    """
+
+    version: int
+    metadata: Metadata | None
+    kbps: int
+    total_bytes: int
+    payload_bytes: int
+    intact_blocks: int
+    damaged_blocks: int
+    frames: int
+    lost_frames: int
+    samples: int | None
+    damage: tuple[Damage, ...]
+    duration: float
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing is wrong, as far as can be told: version 0 has no checksums."""
+        return not self.damage
+
+    @property
+    def payload_kbps(self) -> float | None:
+        """The bit rate of the codes alone; None without duration."""
+        return self._rate(self.payload_bytes)
+
+    @property
+    def total_kbps(self) -> float | None:
+        """The bit rate of the whole file; None without duration."""
+        return self._rate(self.total_bytes)
+
+    def damage_seconds(self, damage: Damage) -> tuple[float, float]:
+        """When a damaged part begins and ends."""
+        rate = self.metadata.frame_rate if self.metadata else 1
+        return damage.first_frame / rate, (damage.first_frame + damage.frames) / rate
+
+    def _rate(self, size: int) -> float | None:
+        return size * 8 / 1000 / self.duration if self.duration else None
+
+
+def check(source: str | os.PathLike[str] | BinaryIO) -> Report:
+    """Read a file or binary stream from its header to its end.
+
+    Damaged blocks are reported. Raises FormatError if this is no `.nac` file or a newer one, and DamagedError if its
+    metadata are damaged.
+
+    >>> import io
+    >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, fingerprint=7, model="test")
+    >>> report = check(io.BytesIO(pack_header(meta) + bytes.fromhex("03004040080500fff0549db1cf")))
+    >>> report.intact, report.frames, report.payload_bytes, report.duration
+    (True, 3, 8, 0.04)
+    """
+    with _opened(source) as stream:
+        found = read_any_header(stream)
+        return _check_version0(stream, found) if isinstance(found, Version0) else _check_blocks(stream, found)
+
+
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as stream:
+            yield stream
+    else:
+        yield source
+
+
+def _check_version0(stream: BinaryIO, header: Version0) -> Report:
+    payload = 0
+    while piece := stream.read(READ_BYTES):
+        payload += len(piece)
+    return Report(
+        version=0,
+        metadata=None,
+        kbps=header.kbps,
+        total_bytes=HEADER_BYTES + len(header.metadata.encode()) + payload,
+        payload_bytes=payload,
+        intact_blocks=0,
+        damaged_blocks=0,
+        frames=0,
+        lost_frames=0,
+        samples=None,
+        damage=(),
+        duration=header.duration(payload),
+    )
+
+
+def _check_blocks(stream: BinaryIO, meta: Metadata) -> Report:
+    scanner = Scanner(stream, meta)
+    payload = intact = damaged = lost = 0
+    damage: list[Damage] = []
+    for item in scanner:
+        if isinstance(item, Damage):
+            lost += item.frames
+            damaged += -(-item.frames // meta.block_frames)
+            if len(damage) < MOST_LISTED:
+                damage.append(item)
+        else:
+            intact += 1
+            payload += len(item.payload)
+    frames, samples = scanner.frames, scanner.samples
+    # The last frame only completes the overlap.
+    duration = max(0, frames - 1) / meta.frame_rate if samples is None else samples / meta.sample_rate
+    return Report(
+        version=1,
+        metadata=meta,
+        kbps=meta.kbps,
+        total_bytes=len(pack_header(meta)) + scanner.drain(),
+        payload_bytes=payload,
+        intact_blocks=intact,
+        damaged_blocks=damaged,
+        frames=frames,
+        lost_frames=lost,
+        samples=samples,
+        damage=tuple(damage),
+        duration=duration,
+    )
