@@ -91,7 +91,7 @@ METRICS: dict[str, Metric] = {
         Metric("sdr", "SDR", "dB", "higher", lambda x, y, *_: waveform.sdr(x, y)),
         Metric("snr", "SNR", "dB", "higher", lambda x, y, *_: waveform.snr(x, y)),
         Metric("log_spectral_distance", "LSD", "dB", "lower", lambda x, y, *_: spectra.log_spectral_distance(x, y)),
-        Metric("log_spectrum_rmse", "Log-spectrum RMSE", "dB", "lower",
+        Metric("log_spectrum_rmse", "LS-RMSE", "dB", "lower",
                lambda x, y, *_: spectra.log_spectrum_rmse(x, y)),
         Metric("mel_distance", "Mel", "decades", "lower", lambda x, y, rate, _: spectra.mel_distance(x, y, rate)),
         Metric("mse", "MSE", "FS²", "lower", lambda x, y, *_: waveform.mse(x, y), digits=6),
