@@ -33,7 +33,7 @@ Tags = tuple[tuple[str, str], ...]
 
 MAX_KBPS = 24
 #: Width of the codebook search by name.
-EFFORTS = {"fast": 1, "default": 8, "best": 24}
+EFFORTS = {"fast": 1, "default": 4, "best": 24}
 #: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
 PREROLL = 32
 
