@@ -30,7 +30,7 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 def standard_output() -> BinaryIO:
     """Standard output for bytes; flush it after writing.
 
-    Under `python -u` `sys.stdout.buffer` is unbuffered, and its `write` may stop half-way without raising. This does not.
+    `sys.stdout.buffer` is unbuffered under `python -u`, and its `write` may then stop half-way without raising.
     """
     stream = sys.stdout.buffer
     return open(stream.fileno(), "wb", closefd=False) if isinstance(stream, io.RawIOBase) else stream

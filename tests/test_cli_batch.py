@@ -1,11 +1,17 @@
 """Which inputs become which outputs."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
 
 import pytest
 
 from nac.cli.batch import AUDIO_EXTENSIONS, NAC_EXTENSIONS, Job, plan, run_all
-from nac.errors import NacError, OptionError
+from nac.errors import NacError, OptionError, WeightsError
+from nac.files import NewFile
 
 
 def encode_plan(*paths, output=None):
@@ -98,32 +104,44 @@ def write_target(job):
     return 0
 
 
-def test_the_model_is_loaded_only_if_there_is_work(tmp_path):
-    def start():
+class Doing:
+    """A task that does the same with every job."""
+
+    def __init__(self, work):
+        self.work = work
+
+    def begin(self):
+        return self.work
+
+
+class Never:
+    def begin(self):
         raise AssertionError("nothing needs the model")
 
+
+def test_the_model_is_loaded_only_if_there_is_work(tmp_path):
     with pytest.raises(NacError, match="no file"):
-        run_all([Job(str(tmp_path / "no.wav"), str(tmp_path / "no.nac"))], start)
+        run_all([Job(str(tmp_path / "no.wav"), str(tmp_path / "no.nac"))], Never())
     (job,) = jobs(tmp_path, "a")
     os.makedirs(os.path.dirname(job.target))
     write_target(job)
-    assert run_all([job], start, skip_existing=True) == 0
+    assert run_all([job], Never(), skip_existing=True) == 0
     with pytest.raises(NacError, match="exists; use --force"):
-        run_all([job], start)
-    assert run_all([job, job], start, quiet=True) == 1
+        run_all([job], Never())
+    assert run_all([job, job], Never(), quiet=True) == 1
 
 
 def test_force_overwrites_and_a_file_is_never_its_own_output(tmp_path):
     (job,) = jobs(tmp_path, "a")
     os.makedirs(os.path.dirname(job.target))
     (tmp_path / "out" / "a.nac").write_text("old")
-    run_all([job], lambda: write_target, force=True)
+    run_all([job], Doing(write_target), force=True)
     assert (tmp_path / "out" / "a.nac").read_text() == "new"
     (tmp_path / "link").symlink_to(tmp_path / "a")
     os.link(tmp_path / "a", tmp_path / "hard")
     for other in ("a", "link", "hard"):
         with pytest.raises(NacError, match="same file"):
-            run_all([Job(job.source, str(tmp_path / other))], lambda: write_target, force=True)
+            run_all([Job(job.source, str(tmp_path / other))], Doing(write_target), force=True)
     assert (tmp_path / "a").read_bytes() == b"in"
 
 
@@ -137,7 +155,7 @@ def test_one_failure_does_not_stop_the_rest(tmp_path, capsys):
             raise PermissionError(13, "Permission denied", job.target)
         return write_target(job)
 
-    assert run_all(several, lambda: work) == 1
+    assert run_all(several, Doing(work)) == 1
     assert sorted(os.listdir(tmp_path / "out")) == ["a.nac", "d.nac"]
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
@@ -149,13 +167,82 @@ def test_one_failure_does_not_stop_the_rest(tmp_path, capsys):
 
 def test_the_highest_code_counts_and_failure_above_all(tmp_path):
     several = jobs(tmp_path, "a", "b")
-    assert run_all(several, lambda: lambda job: 3 if job.source.endswith("a") else 0, quiet=True) == 3
-    assert run_all([*several, Job("/no/such", "x")], lambda: lambda job: 3, quiet=True) == 1
+    assert run_all(several, Doing(lambda job: 3 if job.source.endswith("a") else 0), quiet=True) == 3
+    assert run_all([*several, Job("/no/such", "x")], Doing(lambda job: 3), quiet=True) == 1
 
 
-def test_trouble_with_the_model_ends_the_batch(tmp_path):
-    def start():
-        raise NacError("the weights are broken")
+class Broken:
+    def begin(self):
+        raise WeightsError("the weights are broken")
 
-    with pytest.raises(NacError, match="weights"):
-        run_all(jobs(tmp_path, "a", "b"), start)
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_trouble_with_the_model_ends_the_batch(tmp_path, processes):
+    with pytest.raises(WeightsError, match="are broken"):
+        run_all(jobs(tmp_path, "a", "b"), Broken(), processes)
+    assert not os.path.exists(tmp_path / "out")
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Something of everything, by the name of the input."""
+
+    def begin(self):
+        return self.work
+
+    def work(self, job):
+        name = os.path.basename(job.source)
+        if name.startswith("bad"):
+            raise NacError("it cannot be read")
+        if name.startswith("slow"):
+            with NewFile(job.target) as new:
+                new.file.write(b"half")
+                time.sleep(60)
+        if name.startswith("killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        write_target(job)
+        return 3 if name.startswith("damaged") else 0
+
+
+def test_processes_share_the_work(tmp_path, capsys):
+    several = jobs(tmp_path, "a", "bad", "c", "damaged", "e")
+    assert run_all(several, Mixed(), 2) == 1
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.nac", "c.nac", "damaged.nac", "e.nac"]
+    assert capsys.readouterr().err.splitlines() == [
+        f"nac: {tmp_path}/bad: it cannot be read",
+        "nac: 4 done, 0 skipped, 1 failed",
+    ]
+    assert run_all(several[2:], Mixed(), 3, force=True, quiet=True) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_process_that_is_killed_is_told(tmp_path):
+    with pytest.raises(NacError, match="a process was killed"):
+        run_all(jobs(tmp_path, "killed", "b"), Mixed(), 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_all_processes_and_leave_nothing_behind(tmp_path, number):
+    script = (
+        "import click\n"
+        "from nac.cli.batch import run_all\n"
+        "from nac.cli.guard import GuardedGroup\n"
+        "from tests.test_cli_batch import Mixed, jobs\n"
+        "from pathlib import Path\n"
+        "main = GuardedGroup()\n"
+        f"main.command('go')(lambda: run_all(jobs(Path({str(tmp_path)!r}), 'slow1', 'slow2', 'slow3'), Mixed(), 2))\n"
+        "main(['go'])\n"
+    )
+    root = os.path.dirname(os.path.dirname(__file__))
+    child = subprocess.Popen([sys.executable, "-c", script], cwd=root, stderr=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + 60
+    out = tmp_path / "out"
+    while not out.exists() or len(os.listdir(out)) < 2:
+        assert time.monotonic() < deadline and child.poll() is None
+        time.sleep(0.05)
+    os.killpg(child.pid, number) if number == signal.SIGINT else child.send_signal(number)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 128 + number
+    assert b"Traceback" not in errors
+    assert os.listdir(out) == []

@@ -1,6 +1,5 @@
 """`nac info`: facts, damage, version 0, and what it must not do."""
 
-import io
 import json
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from nac.cli import main
-from nac.cli.survey import read_weights_header, survey
+from nac.cli.weights import read_weights_header
 from tests.cli_tools import damaged, nac_bytes
 
 VERSION_0 = bytes.fromhex("4e41430000000004186e756c6c") + bytes(156_000)
@@ -66,7 +65,7 @@ def test_numbers_are_true(tmp_path, channels, kbps, unknown):
 
 
 def test_bandwidth_of_a_slow_original():
-    assert survey(io.BytesIO(nac_bytes(rate=8000))).bandwidth == 4000
+    assert json.loads(run("--json", "-", data=nac_bytes(rate=8000)).output)["bandwidth"] == 4000
 
 
 def test_empty_recording(tmp_path):
@@ -81,7 +80,7 @@ def test_damage_is_located_and_coded_3(file):
     file.write_bytes(damaged(nac_bytes()))
     result = run(file)
     assert result.exit_code == 3
-    assert "DAMAGED (2 blocks are intact)" in result.output
+    assert "DAMAGED: 1 of 3 blocks are lost" in result.output
     assert "lost from 0:00.980 to 0:02.000" in result.output
     (item,) = json.loads(run("--json", file).output)["damage"]
     assert (item["first_frame"], item["frames"]) == (50, 50)

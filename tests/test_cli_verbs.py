@@ -22,7 +22,7 @@ from tests.cli_tools import FakeCodec, damaged, nac_bytes, write_audio
 @pytest.fixture
 def codec(monkeypatch):
     fake = FakeCodec()
-    monkeypatch.setattr(options, "load_codec", lambda model, device, threads: fake)
+    monkeypatch.setattr(options, "load_codec", lambda how: fake)
     return fake
 
 
@@ -321,7 +321,7 @@ class Slow(FakeCodec):
                 print("writing", file=sys.stderr, flush=True)
                 time.sleep(60)
         super().encode_file(source, target, **rest)
-options.load_codec = lambda *rest: Slow()
+options.load_codec = lambda how: Slow()
 main(prog_name="nac")
 """
 

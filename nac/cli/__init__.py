@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nac.cli.decode import decode
+from nac.cli.edit import cat, reduce, tag, test, trim
 from nac.cli.encode import encode
 from nac.cli.guard import GuardedGroup
 from nac.cli.info import info
@@ -48,6 +49,5 @@ def main() -> None:
     """
 
 
-main.add_command(encode)
-main.add_command(decode)
-main.add_command(info)
+for _verb in (encode, decode, info, test, trim, cat, reduce, tag):
+    main.add_command(_verb)

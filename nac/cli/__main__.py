@@ -2,4 +2,5 @@
 
 from nac.cli import main
 
-main(prog_name="nac")
+if __name__ == "__main__":  # the processes of a batch import this file too
+    main(prog_name="nac")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from nac.cli.guard import FAILED, describe, say
 from nac.errors import NacError, OptionError
@@ -26,6 +27,12 @@ class Job:
     source: str
     target: str
     in_tree: bool = False
+    place: str = ""
+
+    @property
+    def label(self) -> str:
+        """How a progress bar calls it."""
+        return self.place + ("standard input" if self.source == STDIO else self.source)
 
 
 def plan(
@@ -46,7 +53,7 @@ def plan(
         first, output = paths
         paths = (first,)
         to_folder = _is_folder(output)
-        if _extension(output) in takes and not to_folder:
+        if _extension(output) in takes - makes and not to_folder:
             raise OptionError(f"{output} looks like an input, not an output; several inputs need -o FOLDER")
     else:
         return [_beside(paths[0], suffix)]
@@ -78,12 +85,14 @@ def _beside(source: str, suffix: str) -> Job:
         raise OptionError(f"{source} is a folder: say with -o FOLDER where the results go")
     if is_special(source):
         raise OptionError(f"{source} has no name to make an output name of; give one")
+    if _extension(source) == suffix:
+        raise OptionError(f"{source} would become its own output; name one, or give -o FOLDER")
     return Job(source, os.path.splitext(source)[0] + suffix)
 
 
 def _into(path: str, folder: str, takes: frozenset[str], suffix: str) -> Iterable[Job]:
     if not os.path.isdir(path):
-        yield Job(path, os.path.join(folder, os.path.splitext(os.path.basename(path))[0] + suffix))
+        yield Job(path, os.path.join(folder, os.path.splitext(os.path.basename(path))[0] + suffix), True)
         return
     found = False
     for here, folders, files in os.walk(path):
@@ -97,32 +106,46 @@ def _into(path: str, folder: str, takes: frozenset[str], suffix: str) -> Iterabl
         raise OptionError(f"there are no {'/'.join(sorted(takes))} files in {path}")
 
 
-def _is_free(job: Job, *, force: bool, skip_existing: bool) -> bool:
-    """Whether there is an input and the output may be written. Raises NacError if not; False if both shall be kept."""
-    if job.source == STDIO and sys.stdin.isatty():
-        raise NacError("standard input is a terminal; pipe or redirect a file into it")
-    if job.source != STDIO and not os.path.exists(job.source):
-        raise NacError(f"there is no file {job.source}")
-    if job.target == STDIO:
+def is_free(sources: Sequence[str], target: str, *, force: bool, skip_existing: bool = False) -> bool:
+    """Whether the sources are there and the target may be written. Raises NacError if not.
+
+    False if the target is there already and shall be kept.
+    """
+    for source in sources:
+        if source == STDIO and sys.stdin.isatty():
+            raise NacError("standard input is a terminal; pipe or redirect a file into it")
+        if source != STDIO and not os.path.exists(source):
+            raise NacError(f"there is no file {source}")
+    if target == STDIO:
         if sys.stdout.isatty():
             raise NacError("standard output is a terminal; redirect it, or name an output file")
         return True
-    if not os.path.exists(job.target) or is_special(job.target):
+    if not os.path.exists(target) or is_special(target):
         return True
-    if os.path.isdir(job.target):
-        raise NacError(f"{job.target} is a folder; the output has to be a file")
-    if job.source != STDIO and os.path.exists(job.source) and os.path.samefile(job.source, job.target):
-        raise NacError(f"{job.source} and {job.target} are the same file; choose another output")
+    if os.path.isdir(target):
+        raise NacError(f"{target} is a folder; the output has to be a file")
+    for source in sources:
+        if source != STDIO and os.path.samefile(source, target):
+            raise NacError(f"{source} and {target} are the same file; choose another output")
     if skip_existing:
         return False
     if not force:
-        raise NacError(f"{job.target} exists; use --force to overwrite it")
+        raise NacError(f"{target} exists; use --force to overwrite it")
     return True
+
+
+class Task(Protocol):
+    """What is to be done with every file of a batch. To be pickled, if several processes share the work."""
+
+    def begin(self) -> Callable[[Job], int]:
+        """Prepare (load a model, say); returns the function that does a job and returns an exit code."""
+        ...
 
 
 def run_all(
     jobs: list[Job],
-    start: Callable[[], Callable[[Job], int]],
+    task: Task,
+    processes: int = 1,
     *,
     force: bool = False,
     skip_existing: bool = False,
@@ -130,37 +153,69 @@ def run_all(
 ) -> int:
     """Do every job; returns the exit code: 1 if one failed, else the highest that a job returned.
 
-    `start` makes the function that does a job; it is called once, and only if there is something to do, so that
-    mistakes in names are told before a model is loaded. The failure of a single job is raised; of several, each
-    failure is reported and the others are still done.
+    `task` begins only if there is something to do, so that mistakes in names are told before a model is loaded. The
+    failure of a single job is raised; of several, each failure is reported and the others are still done. With several
+    `processes` they share the jobs.
     """
     if len(jobs) == 1:
         (job,) = jobs
-        return _do(job, start()) if _is_free(job, force=force, skip_existing=skip_existing) else 0
+        return do(job, task.begin()) if _is_ready(job, force, skip_existing) else 0
     failed = 0
     ready: list[Job] = []
     for job in jobs:
         try:
-            if _is_free(job, force=force, skip_existing=skip_existing):
+            if _is_ready(job, force, skip_existing):
                 ready.append(job)
         except (NacError, OSError) as error:
             failed += 1
             say(describe(error, job.source))
     skipped = len(jobs) - failed - len(ready)
+    ready = [replace(job, place=f"[{number}/{len(ready)}] ") for number, job in enumerate(ready, 1)]
     code = 0
-    work = start() if ready else None
-    for job in ready:
-        try:
-            code = max(code, _do(job, work)) if work is not None else code
-        except (NacError, OSError, MemoryError) as error:
+    for outcome in _outcomes(ready, task, min(processes, len(ready)), quiet):
+        if outcome.failure is not None:
             failed += 1
-            say(describe(error, job.source))
+            say(outcome.failure)
+        code = max(code, outcome.code)
     if not quiet:
         say(f"{len(jobs) - skipped - failed} done, {skipped} skipped, {failed} failed")
     return FAILED if failed else code
 
 
-def _do(job: Job, work: Callable[[Job], int]) -> int:
+def _is_ready(job: Job, force: bool, skip_existing: bool) -> bool:
+    return is_free([job.source], job.target, force=force, skip_existing=skip_existing)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job went: the exit code, or what failed in one line."""
+
+    code: int
+    failure: str | None = None
+
+
+def attempt(job: Job, work: Callable[[Job], int]) -> Outcome:
+    """Do a job whose failure must not stop others."""
+    try:
+        return Outcome(do(job, work))
+    except (NacError, OSError, MemoryError) as error:
+        return Outcome(FAILED, describe(error, job.source))
+
+
+def _outcomes(jobs: list[Job], task: Task, processes: int, quiet: bool) -> Iterator[Outcome]:
+    if processes > 1:
+        from nac.cli.pool import outcomes
+        from nac.cli.progress import counted
+
+        yield from counted(outcomes(jobs, task, processes), len(jobs), quiet=quiet)
+    elif jobs:
+        work = task.begin()
+        for job in jobs:
+            yield attempt(job, work)
+
+
+def do(job: Job, work: Callable[[Job], int]) -> int:
+    """Do a job, in its folder."""
     if job.in_tree:
         os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
     return work(job)

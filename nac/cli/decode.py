@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -39,6 +40,7 @@ def decode(
     model: str | None,
     device: str,
     threads: int | None,
+    jobs: int,
 ) -> int:
     """Make audio files of .nac files, at their original sample rate and length.
 
@@ -53,35 +55,48 @@ def decode(
       nac decode talk.nac - | aplay
     """
     suffix = "." + (format_.lower() if format_ else "wav")
-    jobs = plan(inputs, output, takes=NAC_EXTENSIONS, makes=AUDIO_EXTENSIONS, suffix=suffix)
-    subtype = "float" if float_ else None
+    jobs_to_do = plan(inputs, output, takes=NAC_EXTENSIONS, makes=AUDIO_EXTENSIONS, suffix=suffix)
+    how = options.ModelOptions(model, device, threads)
+    task = DecodeTask(how, format_, "float" if float_ else None, start, duration, quiet)
+    return run_all(jobs_to_do, task, jobs, force=force, skip_existing=skip_existing, quiet=quiet)
 
-    def begin() -> Callable[[Job], int]:
-        codec = options.load_codec(model, device, threads)
+
+@dataclass(frozen=True)
+class DecodeTask:
+    """What to do with every input."""
+
+    model: options.ModelOptions
+    format: str | None
+    subtype: str | None
+    start: float
+    duration: float | None
+    quiet: bool
+
+    def begin(self) -> Callable[[Job], int]:
+        """Load the model; returns the function that decodes a file."""
+        codec = options.load_codec(self.model)
 
         def work(job: Job) -> int:
             length = _length(job.source)
-            if length is not None and start > 0 and start >= length:
+            if length is not None and self.start > 0 and self.start >= length:
                 raise OptionError(f"{job.source} ends at {options.show_time(length)}, before --start")
 
             def total() -> float | None:
-                return duration if length is None else min(length - start, duration or length)
+                return self.duration if length is None else min(length - self.start, self.duration or length)
 
-            with progress(options.shown_name(job.source), total, quiet=quiet) as report:
+            with progress(job.label, total, quiet=self.quiet) as report:
                 done = codec.decode_file(
                     job.source,
                     job.target,
-                    format=format_,
-                    subtype=subtype,
-                    start=start,
-                    duration=duration,
+                    format=self.format,
+                    subtype=self.subtype,
+                    start=self.start,
+                    duration=self.duration,
                     progress=report,
                 )
             return _report_damage(job.source, done)
 
         return work
-
-    return run_all(jobs, begin, force=force, skip_existing=skip_existing, quiet=quiet)
 
 
 def _length(source: str) -> float | None:

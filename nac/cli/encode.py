@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import click
 
@@ -33,6 +34,7 @@ def encode(
     model: str | None,
     device: str,
     threads: int | None,
+    jobs: int,
 ) -> int:
     """Code audio files (WAV, FLAC, Ogg, MP3, AIFF and others; mono or stereo, any sample rate) as .nac.
 
@@ -45,26 +47,46 @@ def encode(
       nac encode music/ talk.flac -o coded/
       ffmpeg -i film.mkv -f wav - | nac encode - film.nac
     """
-    jobs = plan(inputs, output, takes=AUDIO_EXTENSIONS, makes=NAC_EXTENSIONS, suffix=".nac")
+    jobs_to_do = plan(inputs, output, takes=AUDIO_EXTENSIONS, makes=NAC_EXTENSIONS, suffix=".nac")
     pairs = options.parse_tags(tags)
     rate = options.snap_kbps(kbps, quiet)
+    task = EncodeTask(options.ModelOptions(model, device, threads), rate, effort, pairs, verify, quiet)
+    return run_all(jobs_to_do, task, jobs, force=force, skip_existing=skip_existing, quiet=quiet)
 
-    def begin() -> Callable[[Job], int]:
-        codec = options.load_codec(model, device, threads)
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """What to do with every input."""
+
+    model: options.ModelOptions
+    kbps: int
+    effort: str
+    tags: tuple[tuple[str, str], ...]
+    verify: bool
+    quiet: bool
+
+    def begin(self) -> Callable[[Job], int]:
+        """Load the model; returns the function that encodes a file."""
+        codec = options.load_codec(self.model)
 
         def work(job: Job) -> int:
-            with progress(options.shown_name(job.source), lambda: _length(job.source), quiet=quiet) as report:
-                if verify:
+            with progress(job.label, lambda: _length(job.source), quiet=self.quiet) as report:
+                if self.verify:
                     from nac.cli.verify import encode_verified
 
-                    encode_verified(codec, job, kbps=rate, effort=effort, tags=pairs, progress=report)
+                    encode_verified(codec, job, kbps=self.kbps, effort=self.effort, tags=self.tags, progress=report)
                 else:
-                    codec.encode_file(job.source, job.target, kbps=rate, effort=effort, tags=pairs, progress=report)
+                    codec.encode_file(
+                        job.source,
+                        job.target,
+                        kbps=self.kbps,
+                        effort=self.effort,
+                        tags=self.tags,
+                        progress=report,
+                    )
             return 0
 
         return work
-
-    return run_all(jobs, begin, force=force, skip_existing=skip_existing, quiet=quiet)
 
 
 def _length(source: str) -> float | None:

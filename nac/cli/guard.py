@@ -55,9 +55,12 @@ def code_of(error: BaseException) -> int:
 class GuardedGroup(click.Group):
     """A group of commands whose failures are one line, `nac: ...`, and an exit code, never a traceback."""
 
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of their use, not of the alphabet
+
     def invoke(self, context: click.Context) -> Any:
         try:
-            with _signals(), _warnings():
+            with _signals(), shown_warnings():
                 result = super().invoke(context)
                 sys.stdout.flush()
             if not isinstance(result, int) or not result:
@@ -86,7 +89,7 @@ def _forget_stdout() -> None:
 
 
 @contextlib.contextmanager
-def _warnings() -> Iterator[None]:
+def shown_warnings() -> Iterator[None]:
     """Show what `nac.audio` warns of as one line, like everything else."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
@@ -107,6 +110,7 @@ def _signals() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into `Terminated`, so that unfinished files are removed on the way out."""
 
     def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is tidying up
         raise Terminated
 
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import click
 
-from nac.cli.batch import STDIO
 from nac.cli.guard import DAMAGED, FAILED, describe, say
-from nac.cli.options import damage_line, show_time, shown_name
-from nac.cli.survey import Survey, Survey0, Weights, find_weights, survey
+from nac.cli.options import damage_line, printable, show_time, shown_name, source_of
+from nac.cli.weights import Weights, find_weights
 from nac.errors import NacError
+from nac.format.check import Report, check
+from nac.format.header import HOP, Metadata
 
 
 @click.command(short_help="Tell what .nac files hold and whether they are intact.")
@@ -30,107 +30,107 @@ def info(files: tuple[str, ...], as_json: bool, model: str | None) -> int:
       nac info out.nac
       nac info --json *.nac
     """
-    weights = find_weights(model)[1]
+    weights = find_weights(model)
     code = 0
     for number, path in enumerate(files):
         try:
-            found = _survey(path)
+            report = check(source_of(path))
         except (NacError, OSError) as error:
             say(describe(error, shown_name(path)))
             code = FAILED
             continue
         if as_json:
-            click.echo(json.dumps({"file": path, **facts(found, weights)}, ensure_ascii=False))
+            click.echo(json.dumps({"file": path, **facts(report, weights)}, ensure_ascii=False))
         else:
             click.echo(("\n" if number else "") + shown_name(path))
-            for name, value in describe_file(found, weights):
+            for name, value in describe_file(report, weights):
                 click.echo(f"  {name:<11} {value}")
-        if isinstance(found, Survey) and found.damage and code != FAILED:
+        if report.damage and code != FAILED:
             code = DAMAGED
     return code
 
 
-def _survey(path: str) -> Survey | Survey0:
-    if path == STDIO:
-        return survey(sys.stdin.buffer)
-    with open(path, "rb") as stream:
-        return survey(stream)
+# 16-bit PCM, which everybody knows the size of.
+PCM_BYTES = 2
 
 
-def facts(found: Survey | Survey0, weights: Weights | None) -> dict[str, Any]:
+def facts(report: Report, weights: Weights | None) -> dict[str, Any]:
     """Everything `info` knows, as JSON holds it: times in seconds, rates in Hz and kbps, sizes in bytes."""
-    if isinstance(found, Survey0):
-        return {
-            "version": 0,
-            "nominal_kbps": found.header.kbps,
-            "estimated_duration": found.duration,
-            "bytes": found.total_bytes,
-            "payload_bytes": found.payload_bytes,
-            "metadata": found.header.metadata,
-        }
-    meta = found.metadata
-    matches = weights is not None and weights.fingerprint == meta.fingerprint
+    sizes = {"bytes": report.total_bytes, "payload_bytes": report.payload_bytes}
+    meta = report.metadata
+    if meta is None:
+        return {"version": 0, "nominal_kbps": report.kbps, "estimated_duration": report.duration, **sizes}
+    matches = None if weights is None else weights.fingerprint == meta.fingerprint
     return {
-        "version": 1,
-        "duration": found.duration,
-        "samples": found.samples,
+        "version": report.version,
+        "duration": report.duration,
+        "samples": report.samples,
         "sample_rate": meta.sample_rate,
         "channels": meta.channels,
         "model": meta.model,
         "fingerprint": f"{meta.fingerprint:08x}",
-        "weights_match": matches if weights is not None else None,
+        "weights_match": matches,
         "generation": weights.generation if weights is not None and matches else None,
-        "nominal_kbps": meta.kbps,
-        "codes_kbps": found.kbps(found.payload_bytes),
-        "file_kbps": found.kbps(found.total_bytes),
-        "bandwidth": found.bandwidth,
+        "nominal_kbps": report.kbps,
+        "codes_kbps": report.payload_kbps,
+        "file_kbps": report.total_kbps,
+        "bandwidth": _bandwidth(meta),
         "codebooks": meta.codebooks,
         "bits": meta.bits,
         "frame_rate": meta.frame_rate,
-        "frames": found.frames,
-        "blocks": found.blocks,
-        "bytes": found.total_bytes,
-        "payload_bytes": found.payload_bytes,
-        "ratio": found.ratio,
-        "intact": not found.damage,
+        "frames": report.frames,
+        "blocks": report.intact_blocks + report.damaged_blocks,
+        **sizes,
+        "ratio": _ratio(report, meta),
+        "intact": report.intact,
+        "damaged_blocks": report.damaged_blocks,
         "damage": [
-            {"first_frame": item.first_frame, "frames": item.frames, "reason": item.reason} for item in found.damage
+            {"first_frame": item.first_frame, "frames": item.frames, "reason": item.reason} for item in report.damage
         ],
         "tags": [list(tag) for tag in meta.tags],
     }
 
 
-def describe_file(found: Survey | Survey0, weights: Weights | None) -> list[tuple[str, str]]:
+def describe_file(report: Report, weights: Weights | None) -> list[tuple[str, str]]:
     """The lines of `info` for people, as (name, value)."""
-    if isinstance(found, Survey0):
-        return _describe_version0(found)
-    meta = found.metadata
-    codes, whole, ratio = found.kbps(found.payload_bytes), found.kbps(found.total_bytes), found.ratio
-    rates = [f"{meta.kbps} kbps nominal"]
-    if codes is not None and whole is not None:
-        rates += [f"{codes:.2f} of codes", f"{whole:.2f} of the file"]
-    size = f"{found.total_bytes:,} bytes"
-    if ratio is not None:
-        size += f", {ratio:.1f} times smaller than 16-bit PCM"
+    meta = report.metadata
+    if meta is None:
+        return _describe_version0(report)
+    rates = [f"{report.kbps} kbps nominal"]
+    if report.payload_kbps is not None and report.total_kbps is not None:
+        rates += [f"{report.payload_kbps:.2f} of codes", f"{report.total_kbps:.2f} of the file"]
+    ratio = _ratio(report, meta)
+    smaller = "" if ratio is None else f", {ratio:.1f} times smaller than 16-bit PCM"
     lines = [
-        ("duration", _duration(found)),
+        ("duration", _duration(report)),
         ("original", f"{meta.sample_rate} Hz, {'stereo' if meta.channels == 2 else 'mono'}"),
         ("model", f"{meta.model} (fingerprint {meta.fingerprint:08x}); {_match(meta.fingerprint, weights)}"),
         ("bit rate", ", ".join(rates)),
-        ("bandwidth", f"up to {found.bandwidth / 1000:g} kHz"),
+        ("bandwidth", f"up to {_bandwidth(meta) / 1000:g} kHz"),
         ("codes", f"{meta.codebooks} codebooks of {1 << meta.bits} codes, {meta.frame_rate} frames a second"),
-        ("size", size),
-        ("checksums", _health(found)),
+        ("size", f"{report.total_bytes:,} bytes{smaller}"),
+        ("checksums", _health(report)),
+        *(("damage", damage_line(item, meta.frame_rate)) for item in report.damage),
+        *(("tag", f"{key}={value}") for key, value in meta.tags),
     ]
-    lines += [("damage", damage_line(item, meta.frame_rate)) for item in found.damage]
-    lines += [("tag", f"{key}={value}") for key, value in meta.tags]
-    return [(name, _printable(value)) for name, value in lines]
+    return [(name, printable(value)) for name, value in lines]
 
 
-def _duration(found: Survey) -> str:
-    if found.samples is None:
-        return f"about {show_time(found.duration)} (the end, which tells the number of samples, is missing)"
-    return f"{show_time(found.duration)} ({found.samples:,} samples)"
+def _bandwidth(meta: Metadata) -> float:
+    """Highest coded frequency in Hz: half the lower one of the sample rates of the original and the model."""
+    return min(meta.sample_rate, meta.frame_rate * HOP) / 2
+
+
+def _ratio(report: Report, meta: Metadata) -> float | None:
+    """How many times smaller than the same audio as 16-bit PCM."""
+    original = report.duration * meta.sample_rate * meta.channels * PCM_BYTES
+    return original / report.total_bytes if original else None
+
+
+def _duration(report: Report) -> str:
+    if report.samples is None:
+        return f"about {show_time(report.duration)} (the end, which tells the number of samples, is missing)"
+    return f"{show_time(report.duration)} ({report.samples:,} samples)"
 
 
 def _match(fingerprint: int, weights: Weights | None) -> str:
@@ -141,23 +141,17 @@ def _match(fingerprint: int, weights: Weights | None) -> str:
     return "the weights here decode it" + (f", generation {weights.generation}" if weights.generation else "")
 
 
-def _health(found: Survey) -> str:
-    if not found.damage:
-        return f"intact ({found.blocks:,} blocks)"
-    return f"DAMAGED ({found.blocks:,} blocks are intact)"
+def _health(report: Report) -> str:
+    if report.intact:
+        return f"intact ({report.intact_blocks:,} blocks)"
+    return f"DAMAGED: {report.damaged_blocks:,} of {report.damaged_blocks + report.intact_blocks:,} blocks are lost"
 
 
-def _describe_version0(found: Survey0) -> list[tuple[str, str]]:
+def _describe_version0(report: Report) -> list[tuple[str, str]]:
     return [
         ("version", "0, of an older program; it can be explained but not decoded"),
-        ("duration", f"about {show_time(found.duration)} (estimated from the size; the file does not tell)"),
-        ("bit rate", f"{found.header.kbps} kbps nominal"),
-        ("size", f"{found.total_bytes:,} bytes, {found.payload_bytes:,} of them codes"),
+        ("duration", f"about {show_time(report.duration)} (estimated from the size; the file does not tell)"),
+        ("bit rate", f"{report.kbps} kbps nominal"),
+        ("size", f"{report.total_bytes:,} bytes, {report.payload_bytes:,} of them codes"),
         ("unknown", "original rate, channels, length and model; there are no checksums"),
-        ("metadata", _printable(found.header.metadata)),
     ]
-
-
-def _printable(text: str) -> str:
-    """Text from a file without the control characters that could confuse a terminal."""
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)

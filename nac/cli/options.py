@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
@@ -94,6 +96,20 @@ def damage_line(damage: Damage, frame_rate: int) -> str:
     return f"lost from {show_time(begin)} to {show_time(end)}: {damage.reason}"
 
 
+def printable(text: str) -> str:
+    """Text from a file without the control characters that could confuse a terminal.
+
+    >>> print(printable("Rain" + chr(27) + "[2J"))
+    Rain\\x1b[2J
+    """
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+
+
+def source_of(path: str) -> str | BinaryIO:
+    """What to read: the path itself, or standard input for "-"."""
+    return sys.stdin.buffer if path == "-" else path
+
+
 def shown_name(path: str) -> str:
     """How messages call an input."""
     return "standard input" if path == "-" else path
@@ -114,6 +130,7 @@ def output_options(verb: Verb) -> Verb:
 def model_options(verb: Verb) -> Verb:
     """The options of verbs that run the model."""
     for option in (
+        click.option("--jobs", "-j", type=click.IntRange(1), default=1, metavar="N", help="Files to do at a time."),
         click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads to use."),
         click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N."),
         click.option("--model", metavar="PATH", help="Weights file to use instead of the one in the package."),
@@ -122,8 +139,17 @@ def model_options(verb: Verb) -> Verb:
     return verb
 
 
-def load_codec(model: str | None, device: str, threads: int | None) -> Codec:
-    """The codec for the options of `model_options`. Here, and here only, torch is imported."""
+@dataclass(frozen=True)
+class ModelOptions:
+    """What `model_options` were given."""
+
+    model: str | None
+    device: str
+    threads: int | None
+
+
+def load_codec(how: ModelOptions) -> Codec:
+    """The codec for these options. Here, and here only, torch is imported."""
     from nac.codec import Codec
 
-    return Codec.load(model, device=device, threads=threads)
+    return Codec.load(how.model, device=how.device, threads=how.threads)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 DELAY = 1.0
+Item = TypeVar("Item")
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar:24}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}, {speed}]"
 _FORMAT_OPEN = "{desc}: {n:.0f} s [{elapsed}, {speed}]"
 
@@ -19,7 +22,8 @@ def progress(
 
     `total` tells the seconds in all, None if unknown; it is asked only if there is a bar to draw.
     """
-    if quiet or not sys.stderr.isatty():
+    # One of several processes draws no bar of its own.
+    if quiet or not sys.stderr.isatty() or multiprocessing.parent_process() is not None:
         yield None
         return
     from tqdm import tqdm
@@ -43,3 +47,16 @@ def progress(
             bar.update(max(0.0, done - bar.n))
 
         yield report
+
+
+def counted(items: Iterable[Item], total: int, *, quiet: bool = False) -> Iterator[Item]:
+    """Passes items on, with a bar that counts them as files."""
+    if quiet or not sys.stderr.isatty():
+        yield from items
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=" files", delay=DELAY, leave=False, file=sys.stderr) as bar:
+        for item in items:
+            yield item
+            bar.update()
