@@ -118,7 +118,12 @@ def test_options_that_the_codec_refuses(small_weights):
     for option in (["--effort", "huge"], ["--effort", "0"], ["--device", "abacus"], ["--device", "cuda:99"]):
         result = ok("encode", "in.wav", *option, "--model", small_weights, code=2)
         assert result.stderr.count("\n") == 1
-    assert os.listdir() == ["in.wav"]
+    os.mkdir("in")
+    speech("in/a.wav", 1)
+    speech("in/b.wav", 1)
+    result = ok("encode", "in", "-o", "out", "--effort", "huge", "--model", small_weights, code=2)
+    assert result.stderr.count("\n") == 1
+    assert sorted(os.listdir()) == ["in", "in.wav"]
 
 
 def test_bad_tags_and_bit_rates_of_the_format(small_weights):

@@ -14,7 +14,9 @@ from click.testing import CliRunner
 
 import nac.audio.write as write_module
 import nac.files as files_module
+from nac.audio import known_formats
 from nac.cli import main, options
+from nac.cli.decode import FORMATS
 from nac.format.header import read_header
 from tests.cli_tools import FakeCodec, damaged, nac_bytes, write_audio
 
@@ -22,7 +24,7 @@ from tests.cli_tools import FakeCodec, damaged, nac_bytes, write_audio
 @pytest.fixture
 def codec(monkeypatch):
     fake = FakeCodec()
-    monkeypatch.setattr(options, "load_codec", lambda how: fake)
+    monkeypatch.setattr(options, "load_codec", lambda how, effort=None: fake)
     return fake
 
 
@@ -177,6 +179,19 @@ class TestEncode:
         monkeypatch.setattr("tests.cli_tools.NewFile", Full)
         fails(1, f"out.nac: {os.strerror(error)}", "encode", "in.wav", "out.nac")
 
+    def test_a_disk_that_fills_up(self, here, codec, monkeypatch):
+        class Full(files_module.NewFile):
+            def __init__(self, path):
+                super().__init__(path)
+                self.file.close()
+                self.file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+
+        if not os.path.exists("/dev/full"):
+            pytest.skip("no /dev/full here")
+        write_audio(here / "in.wav")
+        monkeypatch.setattr("tests.cli_tools.NewFile", Full)
+        fails(1, "nac: out.nac: No space left on device", "encode", "in.wav", "out.nac")
+
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
     def test_full_device(self, here, codec):
         write_audio(here / "in.wav")
@@ -276,7 +291,9 @@ class TestDecode:
     def test_unknown_format(self, here, codec):
         (here / "a.nac").write_bytes(nac_bytes())
         fails(1, "does not tell an audio format", "decode", "a.nac", "b.xyz")
-        fails(1, "no format 'xyz'", "decode", "a.nac", "--format", "xyz")
+        result = run("decode", "a.nac", "--format", "xyz")
+        assert result.exit_code == 2 and "'xyz' is not one of 'wav', 'flac'" in result.stderr
+        assert known_formats() == FORMATS
         fails(1, "cannot hold float", "decode", "a.nac", "b.flac", "--float")
 
     def test_full_disk_while_writing(self, here, codec, monkeypatch):
@@ -311,7 +328,9 @@ SCRIPT = """
 import sys, time
 sys.path.insert(0, {root!r})
 from tests.cli_tools import FakeCodec
+from nac.audio import known_formats
 from nac.cli import main, options
+from nac.cli.decode import FORMATS
 from nac.files import NewFile
 class Slow(FakeCodec):
     def encode_file(self, source, target, **rest):
@@ -321,7 +340,7 @@ class Slow(FakeCodec):
                 print("writing", file=sys.stderr, flush=True)
                 time.sleep(60)
         super().encode_file(source, target, **rest)
-options.load_codec = lambda how: Slow()
+options.load_codec = lambda how, effort=None: Slow()
 main(prog_name="nac")
 """
 

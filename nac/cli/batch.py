@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from nac.cli.guard import FAILED, describe, say
+from nac.cli.guard import FAILED, blaming, describe, say
 from nac.errors import NacError, OptionError
 from nac.files import is_special
 
@@ -218,4 +218,5 @@ def do(job: Job, work: Callable[[Job], int]) -> int:
     """Do a job, in its folder."""
     if job.in_tree:
         os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
-    return work(job)
+    with blaming(job.target):
+        return work(job)

@@ -18,10 +18,13 @@ from nac.files import is_special
 if TYPE_CHECKING:
     from nac.codec import DecodeReport
 
+# Those of nac.audio, which takes longer to import than `nac info` has time.
+FORMATS = ["wav", "flac", "aiff", "ogg", "opus", "mp3", "caf", "au", "w64"]
+
 
 @click.command(short_help="Make audio files of .nac files.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
-@click.option("--format", "format_", metavar="NAME", help="wav, flac, aiff, ogg, opus, mp3, caf, au or w64.")
+@click.option("--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), help="Format of the audio file.")
 @click.option("--float", "float_", is_flag=True, help="Write 32-bit float samples instead of 16-bit ones.")
 @click.option("--start", callback=options.seconds, default="0", metavar="TIME", help="Begin here: 90, or 1:30.")
 @click.option("--duration", callback=options.seconds, metavar="TIME", help="Decode this much: 10, or 0:10.")
@@ -54,7 +57,7 @@ def decode(
       nac decode talk.nac --start 1:30 --duration 10 clip.flac
       nac decode talk.nac - | aplay
     """
-    suffix = "." + (format_.lower() if format_ else "wav")
+    suffix = "." + (format_ or "wav")
     jobs_to_do = plan(inputs, output, takes=NAC_EXTENSIONS, makes=AUDIO_EXTENSIONS, suffix=suffix)
     how = options.ModelOptions(model, device, threads)
     task = DecodeTask(how, format_, "float" if float_ else None, start, duration, quiet)

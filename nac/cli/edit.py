@@ -10,7 +10,7 @@ import click
 
 from nac.cli import options
 from nac.cli.batch import NAC_EXTENSIONS, STDIO, Job, is_free, plan, run_all
-from nac.cli.guard import DAMAGED, FAILED, describe, say
+from nac.cli.guard import DAMAGED, FAILED, blaming, describe, say
 from nac.errors import NacError, OptionError
 from nac.files import standard_output
 
@@ -18,7 +18,8 @@ from nac.files import standard_output
 def _write(target: str, work: Callable[[str | BinaryIO], object]) -> None:
     """Let `work` write a target: a path, or standard output."""
     if target != STDIO:
-        work(target)
+        with blaming(target):
+            work(target)
         return
     stream = standard_output()
     work(stream)
@@ -177,7 +178,8 @@ def _each(files: tuple[str, ...], work: Callable[[str], None]) -> int:
     code = 0
     for path in files:
         try:
-            work(path)
+            with blaming(path):
+                work(path)
         except BrokenPipeError:
             raise
         except (NacError, OSError) as error:

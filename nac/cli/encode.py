@@ -67,7 +67,7 @@ class EncodeTask:
 
     def begin(self) -> Callable[[Job], int]:
         """Load the model; returns the function that encodes a file."""
-        codec = options.load_codec(self.model)
+        codec = options.load_codec(self.model, self.effort)
 
         def work(job: Job) -> int:
             with progress(job.label, lambda: _length(job.source), quiet=self.quiet) as report:

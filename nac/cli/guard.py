@@ -52,6 +52,17 @@ def code_of(error: BaseException) -> int:
     return USAGE if isinstance(error, OptionError) else FAILED
 
 
+@contextlib.contextmanager
+def blaming(path: str) -> Iterator[None]:
+    """Let errors of the system that name no file, such as a full disk, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None and path != "-":
+            error.filename = path
+        raise
+
+
 class GuardedGroup(click.Group):
     """A group of commands whose failures are one line, `nac: ...`, and an exit code, never a traceback."""
 

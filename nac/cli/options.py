@@ -148,8 +148,10 @@ class ModelOptions:
     threads: int | None
 
 
-def load_codec(how: ModelOptions) -> Codec:
-    """The codec for these options. Here, and here only, torch is imported."""
-    from nac.codec import Codec
+def load_codec(how: ModelOptions, effort: str | None = None) -> Codec:
+    """The codec for these options. Here, and here only, torch is imported. Raises OptionError for an unknown effort."""
+    from nac.codec import Codec, beam_width
 
+    if effort is not None:
+        beam_width(effort)
     return Codec.load(how.model, device=how.device, threads=how.threads)
