@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from nac.errors import OptionError
 from nac.format.header import Metadata, frame_count
 from nac.format.layout import CRC_BYTES, END_BYTES, MAX_SHARE, Layout
 from nac.format.window import Window
+
+if TYPE_CHECKING:
+    from nac.format.resync import Finder
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ class Scanner:
         self._covered = index * self.layout.block_frames  # frames before it; fewer only after a last, shorter block
         self._done = False
         self._pending: RawBlock | Damage | None = None
+        self._finder: Finder | None = None
         if self._base is not None:
             self._stream.seek(self._base + position)
             self._window.reset(position)
@@ -257,9 +261,11 @@ class Scanner:
             if window.byte(0) == 0:  # the end block: the damaged one may have had fewer frames in as many bytes
                 to_frame = self._frames_by(self._end_samples())
             return self._lost(to_frame, f"the checksum of block {index} is wrong", position)
-        from nac.format.resync import find_block  # here, because it needs numpy, and few files are damaged
+        if self._finder is None:
+            from nac.format.resync import Finder  # here, because it needs numpy, and few files are damaged
 
-        found = find_block(window, layout, index)
+            self._finder = Finder(window, layout)
+        found = self._finder.find(index)
         skipped = window.position - position
         if found is None:
             return self._lost_end(skipped, position)

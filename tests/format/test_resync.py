@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nac.format.blocks import Block
+from nac.format.crc import block_numbers, registers
 from nac.format.layout import Layout
-from nac.format.resync import block_numbers, find_block, registers
+from nac.format.resync import Finder
 from nac.format.scan import Damage, block_checksum
 from nac.format.window import Window
 
@@ -56,7 +57,7 @@ def test_a_block_is_found_wherever_it_lies(distance, index):
     made = make()
     stray = np.random.default_rng(distance).bytes(distance)
     window = Window(io.BytesIO(stray + made.data[made.position(index) :]))
-    found = find_block(window, Layout(made.meta), 0)
+    found = Finder(window, Layout(made.meta)).find(0)
     assert found is not None and found.index == index
     assert window.position == distance
 
@@ -65,6 +66,10 @@ def test_a_lone_block_far_ahead_is_not_believed_but_two_are():
     made = make(replace(META, samples=100 * 4800))
     one, two = made.position(70), made.position(71)
     stray = bytes(1000)
-    assert find_block(Window(io.BytesIO(stray + made.data[one:two] + stray)), Layout(made.meta), 0) is None
-    found = find_block(Window(io.BytesIO(stray + made.data[one : made.position(72)] + stray)), Layout(made.meta), 0)
+
+    def find(data):
+        return Finder(Window(io.BytesIO(data)), Layout(made.meta)).find(0)
+
+    assert find(stray + made.data[one:two] + stray) is None
+    found = find(stray + made.data[one : made.position(72)] + stray)
     assert found is not None and found.index == 70

@@ -1,0 +1,115 @@
+"""Fuzz the reader of `.nac` files: break files at random and see that every change is noticed.
+
+    python scripts/fuzz_format.py --count 200000 --seed 1
+
+With atheris installed the changes are guided by coverage (its options follow `--`), otherwise they are random. An
+input that fails is written to tests/format/found/, where the tests try it for ever; the exit code is then 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parents[1]
+FOUND = ROOT / "tests" / "format" / "found"
+SECONDS = 20
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "format")]
+
+
+def failure(program: bytes) -> str:
+    """What goes wrong with this input: "" if nothing."""
+    from format_mutations import verdict
+
+    def too_long(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"not done after {SECONDS} s")
+
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(SECONDS)
+    try:
+        return str(verdict(program))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        if hasattr(signal, "SIGALRM"):
+            signal.alarm(0)
+
+
+def keep(program: bytes, what: str) -> Path:
+    """Write a failing input where the tests find it."""
+    FOUND.mkdir(exist_ok=True)
+    path = FOUND / f"{hashlib.sha256(program).hexdigest()[:12]}.txt"
+    path.write_text(f"{program.hex()} # {' '.join(what.split())}\n")
+    return path
+
+
+def shrink(program: bytes) -> bytes:
+    """A shorter input that fails as well: changes are taken out one by one."""
+    start = 1
+    while start < len(program):
+        shorter = program[:start] + program[start + 5 :]
+        if failure(shorter):
+            program = shorter
+        else:
+            start += 5
+    return program
+
+
+def fuzz_random(count: int, seed: int) -> int:
+    """Try `count` random inputs; returns how many failed."""
+    chance = random.Random(seed)
+    failures = 0
+    begun = time.monotonic()
+    for number in range(1, count + 1):
+        program = chance.randbytes(1 + 5 * min(1 + int(chance.expovariate(0.7)), 12))
+        what = failure(program)
+        if what:
+            failures += 1
+            small = shrink(program)
+            print(f"{what} -> {keep(small, failure(small))}", flush=True)
+        if number % 10_000 == 0:
+            print(f"{number} inputs, {failures} failed, {time.monotonic() - begun:.0f} s", flush=True)
+    return failures
+
+
+def fuzz_guided(options: list[str]) -> None:
+    """Let atheris choose the inputs, until it is stopped or one fails."""
+    import atheris
+
+    with atheris.instrument_imports(include=["nac.format"]):
+        import format_mutations  # noqa: F401
+
+    def test_one_input(program: bytes) -> None:
+        what = failure(program)
+        if what:
+            raise RuntimeError(f"{what} -> {keep(program, what)}")
+
+    atheris.Setup([sys.argv[0], *options], test_one_input)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--count", type=int, default=200_000, help="random inputs to try (default: 200000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--random", action="store_true", help="random inputs even with atheris installed")
+    parser.add_argument("options", nargs="*", help="options for atheris, after --")
+    arguments = parser.parse_args()
+    try:
+        import atheris  # noqa: F401
+    except ImportError:
+        arguments.random = True
+    if not arguments.random:
+        fuzz_guided(arguments.options)
+    return 1 if fuzz_random(arguments.count, arguments.seed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

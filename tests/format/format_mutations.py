@@ -1,0 +1,177 @@
+"""Breaks `.nac` files in every way, and tells whether the reader noticed: for tests and for scripts/fuzz_format.py.
+
+A string of bytes is a program: the first byte chooses a file, each five bytes after it one change.
+"""
+
+import contextlib
+import io
+import zlib
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from format_files import META, Pipe, make, problems, same_codes
+
+from nac.errors import NacError
+from nac.format.blocks import Block, BlockReader
+from nac.format.check import check
+from nac.format.edit import concatenate, reduce, trim
+from nac.format.header import HEADER_BYTES, read_header
+from nac.format.scan import Damage, block_checksum
+
+STEREO = replace(META, channels=2, kbps=2, codebooks=5, block_frames=7, tags=(("a", "b"),))
+LOWEST = replace(META, kbps=1, codebooks=1, bits=1, block_frames=2, samples=20_000)
+BASES = (
+    (META, 24000, (0,)),
+    (replace(META, samples=None), 24000, (0,)),
+    (STEREO, 24000, (0, 64, 128)),
+    (replace(STEREO, samples=None, sample_rate=44100), 33_333, (51, 52, 128)),
+    (LOWEST, 20_000, (0,)),
+    (replace(LOWEST, samples=None), 20_000, (0,)),
+    (replace(META, samples=0), 0, (0,)),
+    (replace(META, samples=None), 0, (0,)),
+    (replace(META, samples=24_000 * 30, codebooks=2, kbps=1), 24_000 * 30, (0,)),
+)
+
+
+@lru_cache
+def base(number):
+    meta, samples, shares = BASES[number % len(BASES)]
+    return make(meta, seed=number % len(BASES), samples=samples, shares=shares)
+
+
+def changes(program):
+    """(operation, place, size, value) for each five bytes."""
+    for start in range(1, len(program) - 4, 5):
+        kind, high, low, size, value = program[start : start + 5]
+        yield kind % 15, high << 8 | low, size + 1 if size < 240 else (size - 239) * 400, value
+
+
+def mutate(program):
+    """(the file chosen, its changed bytes, whether any checksum was made to fit a change)."""
+    made = base(program[0] if program else 0)
+    data = bytearray(made.data)
+    signed = False
+    for kind, place, size, value in changes(program):
+        # Places as fractions of the file, but exact near its start, where the header is.
+        at = place - 0xFF00 if place >= 0xFF00 else place * len(data) // 0xFF00
+        at = min(at, len(data))
+        other = value * len(data) // 256
+        if kind == 0 and at < len(data):
+            data[at] ^= 1 << value % 8
+        elif kind == 1 and at < len(data):
+            data[at] = value
+        elif kind == 2:
+            data[at:at] = bytes([value]) * size
+        elif kind == 3:
+            data[at:at] = np.random.default_rng(value).bytes(size)
+        elif kind == 4:
+            del data[at : at + size]
+        elif kind == 5:
+            data[at:at] = data[other : other + size]
+        elif kind == 6:
+            data[at : at + size] = data[other : other + size]
+        elif kind == 7:
+            data[at : at + size] = bytes(len(data[at : at + size]))
+        elif kind == 8:
+            del data[at:]
+        elif kind == 9:
+            data += made.data[other : other + size]
+        elif kind == 10:
+            signed = sign_header(data) or signed
+        elif kind == 11:
+            signed = sign_block(data, made, value) or signed
+        elif len(made.blocks) > 1:
+            start, end = made.position(value % len(made.blocks)), made.position(value % len(made.blocks) + 1)
+            if kind == 12:  # blocks lost
+                del data[start:end]
+            elif kind == 13:  # a block repeated or out of order
+                data[start:start] = made.data[made.position(size % len(made.blocks)) :][: end - start]
+            elif kind == 14:  # a block in the place of another
+                data[start:end] = made.data[made.position(size % len(made.blocks)) :][: end - start]
+    return made, bytes(data), signed
+
+
+def sign_header(data):
+    """Make the checksum of the metadata right again."""
+    end = HEADER_BYTES + int.from_bytes(data[4:8], "big")
+    if end - 4 < HEADER_BYTES or end > len(data):
+        return False
+    data[end - 4 : end] = zlib.crc32(data[: end - 4]).to_bytes(4, "big")
+    return True
+
+
+def sign_block(data, made, number):
+    """Make the checksum of a block right again, as if it were where it was (or that of the end block)."""
+    index = number % (len(made.blocks) + 1)
+    if not made.blocks:
+        return False
+    start = made.position(index) if index < len(made.blocks) else len(data) - 10
+    end = made.position(index + 1) if index + 1 < len(made.blocks) else len(data)
+    if start < 0 or end > len(data) or end - start < 5:
+        return False
+    data[end - 4 : end] = block_checksum(index, bytes(data[start : end - 4])).to_bytes(4, "big")
+    return True
+
+
+def verdict(program):
+    """What is wrong with how a changed file is read: "" if nothing. Raises what the package raises wrongly."""
+    made, data, signed = mutate(program)
+    place = int.from_bytes(program[-2:], "big")
+    results = [read_all(stream) for stream in (io.BytesIO(data), Pipe(data, 1 + place % 997))]
+    for function, *arguments in (
+        (reduce, io.BytesIO(data), io.BytesIO(), 1),
+        (trim, io.BytesIO(data), io.BytesIO(), place % 50 / 40),
+        (concatenate, [io.BytesIO(data), io.BytesIO(made.data)], io.BytesIO()),
+    ):
+        with contextlib.suppress(NacError):
+            function(*arguments)
+    if (results[0] is None) != (results[1] is None) or not same_items(*results):
+        return "a pipe is read unlike a file"
+    items = results[0]
+    if items is None:
+        return "" if data != made.data else "a sound file is refused"
+    report = check(io.BytesIO(data))
+    damaged = any(isinstance(item, Damage) for item in items)
+    if report.intact == damaged or report.frames != sum(item.frames for item in items):
+        return "the check says something else than the reader"
+    if report.total_bytes != len(data):
+        return f"the check counts {report.total_bytes} of {len(data)} bytes"
+    if signed:
+        return ""  # the change was made to look right
+    if damaged == (data == made.data):
+        return "the change is not noticed" if data != made.data else "damage in a sound file"
+    return problems(made, items) or seek_verdict(made, data, place)
+
+
+def read_all(stream):
+    """The items of a file, None if it is refused."""
+    try:
+        return list(BlockReader(stream, read_header(stream)))
+    except NacError:
+        return None
+
+
+def same_items(one, other):
+    for a, b in zip(one or [], other or [], strict=True):
+        if isinstance(a, Block) and isinstance(b, Block):
+            if (a.index, a.side_share) != (b.index, b.side_share) or not same_codes(a.codes, b.codes):
+                return False
+        elif a != b:
+            return False
+    return True
+
+
+def seek_verdict(made, data, place):
+    """Seeking must come to the frame, and what follows must be right as well."""
+    frame = place % (made.frames + 1)
+    stream = io.BytesIO(data)
+    reader = BlockReader(stream, read_header(stream))
+    try:
+        first = reader.seek(frame)
+    except NacError:  # the frame is lost with the end of a file of unknown length
+        return "" if made.meta.samples is None else f"no way to frame {frame}"
+    items = list(reader)
+    if first > frame or (frame < made.frames and made.meta.samples is not None and not items):
+        return f"seeking to {frame} came to {first}"
+    return problems(made, [Damage(0, 0, first, "not read"), *items])
