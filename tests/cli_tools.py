@@ -14,7 +14,7 @@ from nac.errors import WeightsError
 from nac.files import NewFile
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.header import Metadata, frame_count, pack_header, read_header
-from nac.format.layout import default_block_frames
+from nac.format.layout import Layout, default_block_frames
 
 FINGERPRINT = 0x12345678
 
@@ -26,9 +26,8 @@ def nac_bytes(samples=100_000, rate=44100, channels=1, kbps=6, unknown=False, ta
     meta = Metadata(rate, channels, known, kbps, 2 * kbps, fingerprint, "test", block_frames=size, tags=tags)
     writer = BlockWriter(meta)
     rng = np.random.default_rng(samples)
-    share = 64 if channels == 2 else 0
-    side = 2 * kbps * share // 256
-    shapes = [2 * kbps] if channels == 1 else [2 * kbps - side, side]
+    share = 10 if channels == 2 else 0
+    shapes = Layout(meta).split(share)
     parts = [pack_header(meta)]
     total = frame_count(samples, rate)
     for first in range(0, total, size):

@@ -76,6 +76,8 @@ class TestPlan:
             (["music"], "-", "single file"),
             (["a.wav", "music/../a.wav"], "out", "would both become"),
             (["out"], "music", "there are no"),
+            (["music", "x.nac"], None, "looks like a file"),
+            (["a.wav", "b.flac"], "x.nac", "looks like a file"),
         ],
     )
     def test_what_is_refused(self, paths, output, message):

@@ -61,6 +61,8 @@ def plan(
         return [Job(paths[0], output)]
     if output == STDIO or STDIO in paths:
         raise OptionError("standard input and output (-) go with a single file only")
+    if _extension(output) in makes and not os.path.exists(output):
+        raise OptionError(f"{output} looks like a file, but the results need a folder: choose another name for it")
     jobs = [job for path in paths for job in _into(path, output, takes, suffix)]
     seen: dict[str, str] = {}
     for job in jobs:
