@@ -133,7 +133,7 @@ def median_table(summaries: Sequence[Summary], kind: str) -> list[list[str]]:
 
 def report_html(summaries: Sequence[Summary], charts: dict[str, bytes], examples: Sequence[Example]) -> str:
     """One page with all in it: tables, charts (SVG files by kind), example clips with players and spectrograms."""
-    template = (Path(__file__).parent / "report_template.html").read_text(encoding="utf-8")
+    template = (Path(__file__).parent / "page" / "report.html").read_text(encoding="utf-8")
     parts = []
     for kind in _kinds(summaries):
         parts.append(f"<h2>{html.escape(kind)}</h2>")

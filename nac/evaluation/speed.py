@@ -90,15 +90,24 @@ def _encodec() -> Any:
     return encode, decode
 
 
-PEERS = {"nac fast": lambda: _nac("fast"), "nac": lambda: _nac("default"), "nac best": lambda: _nac("best"),
-         "EnCodec 24 kHz": _encodec}
+PEERS = {
+    "nac fast": lambda: _nac("fast"),
+    "nac": lambda: _nac("default"),
+    "nac best": lambda: _nac("best"),
+    "EnCodec 24 kHz": _encodec,
+}
 
 
 def measure(name: str, threads: int, seconds: int = SECONDS, rounds: int = ROUNDS) -> Speed | None:
     """Speed of a codec of `PEERS` at 6 kbps; None where its package is missing."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", _TIMER, name, str(threads), str(seconds),
-                          str(rounds)], capture_output=True, text=True, env=environment, check=False)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _TIMER, name, str(threads), str(seconds), str(rounds)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     if run.returncode:
         return None
     return Speed(*(value / seconds for value in json.loads(run.stdout.splitlines()[-1])))
