@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+import nac
 import nac.audio.write as write_module
 import nac.files as files_module
 from nac.audio import known_formats
@@ -321,7 +322,7 @@ def test_help_shows_examples_and_codes():
 
 
 def test_version():
-    assert run("--version").output.startswith("nac ")
+    assert run("--version").output == f"nac {nac.__version__}\n"
 
 
 SCRIPT = """

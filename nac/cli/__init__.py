@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+import nac
 from nac.cli.decode import decode
 from nac.cli.edit import cat, reduce, tag, test, trim
 from nac.cli.encode import encode
@@ -12,16 +13,9 @@ from nac.cli.info import info
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if not wanted or context.resilient_parsing:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("nac")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        number = "(not installed)"
-    click.echo(f"nac {number}")
-    context.exit()
+    if wanted and not context.resilient_parsing:
+        click.echo(f"nac {nac.__version__}")
+        context.exit()
 
 
 @click.group(cls=GuardedGroup, context_settings={"help_option_names": ["-h", "--help"]})
