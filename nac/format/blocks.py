@@ -52,7 +52,7 @@ class BlockWriter:
         self.meta = meta
         self.frames = 0
         self._layout = Layout(meta)
-        self._coder = payload_coder(self._layout)
+        self._coder = payload_coder(meta)
         self._index = 0
         self._ended = False
 
@@ -120,8 +120,9 @@ def patch_samples(stream: BinaryIO, meta: Metadata, samples: int) -> Metadata:
     patched = replace(meta, samples=samples)
     header = pack_header(patched)
     size = stream.seek(0, 2)
-    blocks = Layout(meta).total_bytes(patched.frames or 0)
-    if size != len(header) + blocks:
+    layout = Layout(meta)
+    blocks = layout.total_bytes(patched.frames or 0)
+    if layout.fixed and size != len(header) + blocks:
         raise OptionError(f"{samples} samples need {blocks} bytes of blocks, but the file has {size - len(header)}")
     stream.seek(0)
     stream.write(header)
@@ -148,7 +149,7 @@ class BlockReader:
         self.meta = meta
         self._scanner = Scanner(stream, meta)
         self._layout = self._scanner.layout
-        self._coder = payload_coder(self._layout)
+        self._coder = payload_coder(meta)
 
     @property
     def samples(self) -> int | None:

@@ -73,7 +73,7 @@ def frames_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Ite
 def _unpack(layout: Layout, batch: list[RawBlock]) -> Frames:
     """Blocks with the same number of frames; one with another number is a batch of its own."""
     frames = batch[0].frames
-    codes = payload_coder(layout).decode([block.payload for block in batch], frames)
+    codes = payload_coder(layout.meta).decode([block.payload for block in batch], frames)
     shares = np.array([block.side_share for block in batch], np.uint8)
     return Frames(codes.reshape(-1, layout.meta.codebooks), np.repeat(shares, frames))
 
@@ -88,7 +88,7 @@ class FrameWriter:
         self._target = target
         self._writer = BlockWriter(meta)
         self._layout = Layout(meta)
-        self._coder = payload_coder(self._layout)
+        self._coder = payload_coder(meta)
         self._rest: list[Frames] = []
         target.write(pack_header(meta))
 

@@ -6,6 +6,8 @@ from nac.errors import FormatError, OptionError
 from nac.format.header import Metadata
 
 PACKED = 0
+CODINGS = {PACKED}
+"""Codings of the payload that this program knows. For a new one: its number here, its class in `payload.CODERS`."""
 END_BYTES = 10
 """Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""
 CRC_BYTES = 4
@@ -37,7 +39,7 @@ class Layout:
     """
 
     def __init__(self, meta: Metadata) -> None:
-        if meta.coding != PACKED:
+        if meta.coding not in CODINGS:
             raise FormatError(
                 f"the codes are stored in a way (coding {meta.coding}) that is newer than this program: update nac"
             )

@@ -1,19 +1,20 @@
 """Payload coders: codes of blocks to the bytes of their payloads and back. Packed codes are the only coding so far.
 
 A coder takes many blocks at a time, all with the same number of frames: codes `[blocks, frames, codebooks]`, the
-channels side by side, mid first. Another coding is another class with these two methods, chosen in `payload_coder`.
+channels side by side, mid first. Another coding is another class with these two methods in `CODERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from nac.format.bits import Codes, pack_rows, unpack_rows
-from nac.format.layout import Layout
+from nac.format.header import Metadata
+from nac.format.layout import PACKED
 
 
 class PayloadCoder(Protocol):
@@ -29,13 +30,14 @@ class PayloadCoder(Protocol):
 class PackedPayload:
     """Codes one after another, frame by frame, each in the same number of bits.
 
-    >>> PackedPayload(codebooks=2, bits=8).encode(np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
+    >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, bits=8, fingerprint=7, model="test")
+    >>> PackedPayload(meta).encode(np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
     [b'\\x01\\x02\\x03\\x04', b'\\x05\\x06\\x07\\x08']
     """
 
-    def __init__(self, codebooks: int, bits: int) -> None:
-        self.codebooks = codebooks
-        self.bits = bits
+    def __init__(self, meta: Metadata) -> None:
+        self.codebooks = meta.codebooks
+        self.bits = meta.bits
 
     def encode(self, codes: npt.NDArray[np.integer]) -> list[bytes]:
         rows = pack_rows(codes.reshape(len(codes), -1), self.bits)
@@ -46,6 +48,9 @@ class PackedPayload:
         return unpack_rows(rows, frames * self.codebooks, self.bits).reshape(-1, frames, self.codebooks)
 
 
-def payload_coder(layout: Layout) -> PayloadCoder:
+CODERS: dict[int, Callable[[Metadata], PayloadCoder]] = {PACKED: PackedPayload}
+
+
+def payload_coder(meta: Metadata) -> PayloadCoder:
     """The coder for a file's payloads."""
-    return PackedPayload(layout.meta.codebooks, layout.meta.bits)
+    return CODERS[meta.coding](meta)
