@@ -30,7 +30,7 @@ BASES = (
     (replace(LOWEST, samples=None), 20_000, (0,)),
     (replace(META, samples=0), 0, (0,)),
     (replace(META, samples=None), 0, (0,)),
-    (replace(META, samples=24_000 * 30, codebooks=2, kbps=1), 24_000 * 30, (0,)),
+    (replace(META, samples=24_000 * 8, codebooks=2, kbps=1), 24_000 * 8, (0,)),
 )
 
 
