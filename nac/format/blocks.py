@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nac.errors import OptionError
 from nac.format.bits import Codes
 from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
-from nac.format.layout import Layout, check_side_share
+from nac.format.layout import MAX_BLOCKS, Layout, check_side_share
 from nac.format.payload import payload_coder
 from nac.format.scan import Damage, Scanner, block_checksum
 
@@ -97,6 +97,8 @@ class BlockWriter:
         return b"" if self.meta.samples is not None else self._number(b"\0" + samples.to_bytes(5, "big"))
 
     def _number(self, data: bytes) -> bytes:
+        if self._index >= MAX_BLOCKS:
+            raise OptionError("the file has as many blocks as can be numbered: begin another")
         checksum = block_checksum(self._index, data)
         self._index += 1
         return data + checksum.to_bytes(4, "big")

@@ -12,6 +12,8 @@ END_BYTES = 10
 """Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""
 CRC_BYTES = 4
 MAX_SHARE = 128
+MAX_BLOCKS = 1 << 32
+"""The number of a block takes four bytes; the end block has one too."""
 
 
 def default_block_frames(channels: int, kbps: int) -> int:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nac.format.crc import Positions, block_numbers, registers
 from nac.format.header import frame_count
-from nac.format.layout import CRC_BYTES, END_BYTES, MAX_SHARE, Layout
+from nac.format.layout import CRC_BYTES, END_BYTES, MAX_BLOCKS, MAX_SHARE, Layout
 from nac.format.window import Window
 
 FIRST_SPAN = 1 << 10
@@ -118,7 +118,7 @@ class _Piece:
         """Sorted positions, and sizes, of all blocks with a number that can be; fills in their numbers."""
         layout, data = self._layout, self._data
         if layout.blocks is None:
-            wanted = [(layout.block_frames, index, (1 << 32) - 1)]
+            wanted = [(layout.block_frames, index, MAX_BLOCKS - 1)]
         else:
             wanted = [
                 (layout.block_frames, index, layout.blocks - 2),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from nac.errors import OptionError
 from nac.format.header import Metadata, frame_count
-from nac.format.layout import CRC_BYTES, END_BYTES, MAX_SHARE, Layout
+from nac.format.layout import CRC_BYTES, END_BYTES, MAX_BLOCKS, MAX_SHARE, Layout
 from nac.format.window import Window
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def find_samples(stream: BinaryIO, meta: Metadata) -> int | None:
     stream.seek(here)
     samples = int.from_bytes(data[1:6], "big")
     blocks = -(-frame_count(samples, meta.sample_rate, meta.frame_rate) // meta.block_frames)
-    if len(data) < END_BYTES or data[0] or blocks >= 1 << 32:
+    if len(data) < END_BYTES or data[0] or blocks >= MAX_BLOCKS:
         return None
     intact = block_checksum(blocks, data[:-CRC_BYTES]) == int.from_bytes(data[-CRC_BYTES:], "big")
     return samples if intact else None
@@ -205,7 +205,7 @@ class Scanner:
         if layout.blocks is not None:
             if index >= layout.blocks or frames != layout.frames_of(index):
                 return 0
-        elif frames > layout.block_frames:
+        elif frames > layout.block_frames or index >= MAX_BLOCKS:
             return 0
         size = END_BYTES
         if frames:
