@@ -41,22 +41,31 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def encode(self, latent: Tensor, stages: int, beam: int = 1, anchors: Sequence[int] = ANCHORS) -> Tensor:
         """`[frames, latent]` to codes `[frames, stages]`, the best of `beam` paths kept at every stage."""
-        frames = latent.shape[0]
-        residual = latent[:, None]  # [frames, paths, latent]
-        codes = torch.zeros(frames, 1, 0, dtype=torch.long, device=latent.device)
-        power = residual.square().sum(-1)
-        for index in range(stages):
-            keep = 1 if index + 1 in anchors or index + 1 == stages else beam
-            book = self.stage(index)
-            size, paths = book.shape[1], residual.shape[1]
-            # |r − b|² = |r|² − 2 r·b + |b|²; only the dimensions of this stage differ between codes.
-            score = torch.addmm(book.square().sum(1), residual[..., :size].reshape(-1, size), book.T, alpha=-2)
-            cost, flat = smallest((power[..., None] + score.view(frames, paths, -1)).flatten(1), keep)
-            power, parent, code = cost, flat // len(book), flat % len(book)
-            residual = residual.gather(1, parent[..., None].expand(-1, -1, residual.shape[2]))
-            residual = residual - self.codebooks[index][code]
-            codes = torch.cat([codes.gather(1, parent[..., None].expand(-1, -1, index)), code[..., None]], -1)
-        return codes[:, 0]
+        return beam_search(latent, [self.stage(index) for index in range(stages)], beam, anchors)[0]
+
+
+def beam_search(latent: Tensor, books: Sequence[Tensor], beam: int,
+                anchors: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    """Codes `[frames, stages]` of `latent` `[frames, dim]`, and the squared error `[frames]` that they leave.
+
+    Book i, `[codes, its dimensions]`, codes the first dimensions of what the ones before it have left. After as many
+    stages as an anchor says, only the best path goes on.
+    """
+    frames = latent.shape[0]
+    residual = latent[:, None]  # [frames, paths, dim]
+    codes = torch.zeros(frames, 1, 0, dtype=torch.long, device=latent.device)
+    power = residual.square().sum(-1)
+    for index, book in enumerate(books):
+        keep = 1 if index + 1 in anchors or index + 1 == len(books) else beam
+        size, paths = book.shape[1], residual.shape[1]
+        # |r − b|² = |r|² − 2 r·b + |b|²; only the dimensions of this stage differ between codes.
+        score = torch.addmm(book.square().sum(1), residual[..., :size].reshape(-1, size), book.T, alpha=-2)
+        power, flat = smallest((power[..., None] + score.view(frames, paths, -1)).flatten(1), keep)
+        parent, code = flat // len(book), flat % len(book)
+        residual = residual.gather(1, parent[..., None].expand(-1, -1, residual.shape[2])).contiguous()
+        residual[..., :size] -= book[code]
+        codes = torch.cat([codes.gather(1, parent[..., None].expand(-1, -1, index)), code[..., None]], -1)
+    return codes[:, 0], power[:, 0]
 
 
 def smallest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -51,8 +51,8 @@ class CodebookTrainer(nn.Module):
                 if learn:
                     self._count(index, code, x, usage[index])
                 x -= book[code]
-            self.pending = max(self.pending, counts[0])
-            self.age += learn
+            if learn:
+                self.pending, self.age = max(self.pending, counts[0]), self.age + 1
             if self.age >= WRITE_EVERY:
                 self.write(quantizer)
             total = (flat.view_as(latent) - residual.view_as(latent)[order.argsort()]).reshape_as(flat)

@@ -107,10 +107,10 @@ class EnvelopeLoss(nn.Module):
         self.register_buffer("window", torch.hann_window(self.size), persistent=False)
 
     def envelopes(self, x: Tensor) -> Tensor:
-        """`[batch, samples]` to `[batch, segments, bands, 30]`."""
+        """`[batch, samples]` to `[batch, segments, bands, 30]`; crops below 0.4 s make one shorter segment."""
         frames = torch.stft(x, self.fft, self.size // 2, self.size, self.window, return_complex=True, center=False)
         power = (frames.real.square() + frames.imag.square()).transpose(1, 2) @ self.bands
-        return (power + 1e-7).sqrt().unfold(1, self.length, 3)
+        return (power + 1e-7).sqrt().unfold(1, min(self.length, power.shape[1]), 3)
 
     def forward(self, reference: Tensor, estimate: Tensor) -> Tensor:
         """One value for each of `[batch, samples]`, 0 (alike) to 1."""

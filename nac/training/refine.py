@@ -1,0 +1,93 @@
+"""Codebooks refined together: what k-means fits one after the other, least squares fits at once.
+
+Residual codebooks are fitted stage by stage, each blind to those after it. Here a block of stages, from one anchor of
+the search to the next, is coded with the beam search that the encoder uses, and then all its codes are set to the
+values that together leave the least squared error (additive quantization; Babenko and Lempitsky 2014, Martinez et al.
+2018). Both steps are repeated.
+"""
+
+import logging
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from nac.models.model import NacModel
+from nac.models.quantizer import ANCHORS, ResidualQuantizer, beam_search
+from nac.training.data import Crops
+
+log = logging.getLogger(__name__)
+#: Weight, in frames, that holds a code where it was: codes that are seldom used should not jump.
+HOLD = 8.0
+#: Stages solved at once; the cost of a solution grows with the cube of their number.
+MOST = 12
+
+
+@torch.inference_mode()
+def gather_latents(model: NacModel, crops: Crops, frames: int, batch: int = 32) -> Tensor:
+    """Latents `[frames, latent]` of random crops, silence left out."""
+    out, got = [], 0
+    while got < frames:
+        samples = torch.from_numpy(crops.batch(batch))
+        latent = model.analyse(samples)[:, 1:].flatten(0, 1)
+        latent = latent[latent.square().mean(1) > 1e-5]
+        out.append(latent)
+        got += len(latent)
+    return torch.cat(out)[:frames]
+
+
+@torch.inference_mode()
+def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: int = 4, late: float = 0.5,
+           stages: int | None = None) -> None:
+    """Refine the codebooks on `[frames, latent]`, block by block; later blocks use a share `late` of the frames."""
+    residual = latent.clone()
+    edges = [0, *(edge for edge in ANCHORS if edge < MOST * 2), *range(2 * MOST, quantizer.config.codebooks + 1, MOST)]
+    for first, last in pairwise(sorted(set(edges))):
+        if stages is not None and first >= stages:
+            return
+        if first == quantizer.config.low_codebooks:
+            residual = residual[:int(len(residual) * late)]
+        books = quantizer.codebooks[first:last].clone()
+        size = quantizer.config.codebook_dim(first)
+        for turn in range(rounds):
+            codes, error = search(residual, books, size, beam)
+            log.info("codebooks %d to %d, round %d: error %.5f", first, last - 1, turn, error)
+            books = solve(residual[:, :size], codes, books, size)
+        codes, error = search(residual, books, size, beam)
+        log.info("codebooks %d to %d: error %.5f", first, last - 1, error)
+        quantizer.codebooks[first:last] = books
+        for index in range(last - first):
+            residual -= books[index][codes[:, index]]
+
+
+def search(residual: Tensor, books: Tensor, size: int, beam: int) -> tuple[Tensor, float]:
+    """Beam search of `[frames, latent]` through `books` `[stages, codes, latent]`: codes and mean squared error."""
+    out, error = [], 0.0
+    for part in residual.split(512):
+        codes, left = beam_search(part, list(books[:, :, :size]), beam)
+        out.append(codes)
+        error += float(left.sum())
+    return torch.cat(out), error / len(residual)
+
+
+def solve(target: Tensor, codes: Tensor, books: Tensor, size: int) -> Tensor:
+    """The books `[stages, codes, latent]` that together fit `target` `[frames, size]` best, given everyone's codes."""
+    stages, entries, _ = books.shape
+    total = stages * entries
+    columns = codes + torch.arange(stages) * entries
+    normal = torch.zeros(total * total)
+    for a in range(stages):
+        for b in range(stages):
+            flat = columns[:, a] * total + columns[:, b]
+            normal.index_add_(0, flat, torch.ones(len(flat)))
+    normal = normal.view(total, total)
+    old = books[:, :, :size].reshape(total, size)
+    right = torch.zeros(total, size)
+    for stage in range(stages):
+        right.index_add_(0, columns[:, stage], target)
+    normal.diagonal().add_(HOLD)
+    factor = torch.linalg.cholesky(normal.double() if total <= 8192 else normal)
+    found = torch.cholesky_solve((right + HOLD * old).to(factor), factor).float()
+    out = books.clone()
+    out[:, :, :size] = found.view(stages, entries, size)
+    return out
