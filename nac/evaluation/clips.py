@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,9 @@ import numpy.typing as npt
 from nac.audio import known_formats, open_audio
 from nac.errors import AudioError
 from nac.evaluation.perceptual import resample
+
+if TYPE_CHECKING:
+    import nac.codec
 
 Audio = npt.NDArray[np.float32]
 
@@ -50,13 +55,14 @@ def find_clips(folder: Path) -> list[Clip]:
     return [found[name] for name in sorted(found)]
 
 
-def load_audio(path: str | os.PathLike[str]) -> tuple[Audio, int]:
+def load_audio(path: str | os.PathLike[str], weights: str | None = None) -> tuple[Audio, int]:
     """The whole file as float32 `[channels, samples]` and its sample rate in Hz; .nac files are decoded.
 
-    Raises `AudioError` (or another `NacError` for a .nac file) if it cannot be read.
+    `weights`: the weights file for these, None for the packaged one. Raises `AudioError` (or another `NacError` for a
+    .nac file) if it cannot be read.
     """
     if Path(path).suffix.lower() == NAC_SUFFIX:
-        return _decode(Path(path))
+        return _decode(Path(path), weights)
     with open_audio(path) as reader:
         blocks = [np.zeros((reader.channels, 0), np.float32), *reader.blocks()]
         return np.concatenate(blocks, axis=1), reader.sample_rate
@@ -79,12 +85,17 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in names)
 
 
-def _decode(path: Path) -> tuple[Audio, int]:
-    from nac.codec import Codec
-
+def _decode(path: Path, weights: str | None) -> tuple[Audio, int]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise AudioError(f"cannot read {path}: {error.strerror or error}") from None
-    audio, sample_rate = Codec.load().decode(data)
+    audio, sample_rate = _codec(weights).decode(data)
     return np.asarray(audio, dtype=np.float32), int(sample_rate)
+
+
+@lru_cache(maxsize=1)
+def _codec(weights: str | None) -> nac.codec.Codec:
+    from nac.codec import Codec
+
+    return Codec.load(weights)

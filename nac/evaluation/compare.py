@@ -11,6 +11,7 @@ from nac.errors import AudioError, OptionError
 from nac.evaluation.align import delay
 from nac.evaluation.clips import KINDS, Audio, Clip, find_clips, load_audio, mono, same_rate
 from nac.evaluation.metrics import METRICS, score, unavailable
+from nac.evaluation.plots import FORMATS, plot_comparison
 from nac.evaluation.tables import aligned, cell, columns, csv_text, heading, json_text, means
 
 LONGEST_DELAY = 1.0  # seconds, looked for in either direction
@@ -106,14 +107,15 @@ def compare(
     metrics: Iterable[str] | None = None,
     sample_rate: int | None = None,
     keep_delay: bool = False,
+    model: str | os.PathLike[str] | None = None,
     plot: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare two audio files, or all files of two folders that have the same name but for the suffix.
 
-    .nac files are decoded first. The decoded sound is moved by its delay (unless `keep_delay`) and resampled to the
-    reference's rate (both to `sample_rate` Hz if given); stereo and mono are compared as mono; of different lengths the
-    common part is compared. The notes say what was done.
+    .nac files are decoded first, with the weights file `model` (None: the packaged one). The decoded sound is moved by
+    its delay (unless `keep_delay`) and resampled to the reference's rate (both to `sample_rate` Hz if given); stereo and
+    mono are compared as mono; of different lengths the common part is compared. The notes say what was done.
 
     `kind` ("speech", "music", "environmental") and `metrics` are those of `nac.evaluation.metrics.score`; in folders
     the kind is the subfolder's name unless given. `plot` is a picture to write for two files, a folder for two folders.
@@ -128,6 +130,7 @@ def compare(
     if sample_rate is not None and not 1000 <= sample_rate <= 384000:
         raise OptionError(f"cannot compare at {sample_rate} Hz; 1000 to 384000 are possible")
     hints = unavailable(chosen)
+    weights = None if model is None else os.fspath(model)
     if first.is_dir() != second.is_dir():
         raise AudioError(f"cannot compare a file with a folder: {first}, {second}")
     if first.is_dir():
@@ -140,7 +143,7 @@ def compare(
     pairs = []
     for (left, right), picture in zip(couples, pictures, strict=True):
         of_kind = kind or (left.kind if left.kind in KINDS else None)
-        pairs.append(_compare_pair(left, right, of_kind, chosen, sample_rate, keep_delay, picture))
+        pairs.append(_compare_pair(left, right, of_kind, chosen, sample_rate, keep_delay, weights, picture))
         if progress is not None:
             progress(len(pairs), len(couples))
     return Comparison(tuple(pairs), tuple(unpaired), tuple(hints))
@@ -195,9 +198,10 @@ def _compare_pair(
     metrics: Sequence[str] | None,
     sample_rate: int | None,
     keep_delay: bool,
+    weights: str | None,
     picture: Path | None,
 ) -> Pair:
-    (reference, rate), (decoded, decoded_rate) = load_audio(left.path), load_audio(right.path)
+    (reference, rate), (decoded, decoded_rate) = (load_audio(path, weights) for path in (left.path, right.path))
     if not reference.shape[1] or not decoded.shape[1]:
         raise AudioError(f"{left.path if not reference.shape[1] else right.path} holds no samples: nothing to compare")
     try:
@@ -206,8 +210,6 @@ def _compare_pair(
         raise AudioError(f"{left.path} and {right.path}: {error}") from None
     scores = score(x, y, rate, kind, metrics)
     if picture is not None:
-        from nac.evaluation.plots import plot_comparison
-
         plot_comparison(x, y, rate, picture, f"{left.path.name} and {right.path.name}")
     channels, samples = x.shape
     return Pair(
@@ -221,8 +223,10 @@ def _pictures(plot: str | os.PathLike[str] | None, names: Sequence[str], folders
         return [None] * len(names)
     target = Path(plot)
     if not folders:
+        if target.suffix.lower() not in FORMATS:
+            raise OptionError(f"cannot tell the format of the picture {target}; end it with .png, .svg or .pdf")
         return [target]
-    if target.suffix.lower() in {".png", ".svg", ".pdf"} or target.is_file():
+    if target.suffix.lower() in FORMATS or target.is_file():
         raise OptionError(f"{target} is one picture; for two folders name a folder for the pictures")
     target.mkdir(parents=True, exist_ok=True)
     return [target / f"{name.replace('/', '_')}.png" for name in names]

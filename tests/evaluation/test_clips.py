@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from nac.errors import AudioError
+from nac.evaluation import clips as clips_module
 from nac.evaluation.clips import find_clips, load_audio, mono, same_rate
 
 from .sounds import noise
@@ -41,22 +42,30 @@ def test_loading_keeps_samples_channels_and_rate(tmp_path: Path) -> None:
 
 
 def test_nac_files_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str | None] = []
+
     class Codec:
         @classmethod
-        def load(cls) -> "Codec":
+        def load(cls, weights: str | None) -> "Codec":
+            loaded.append(weights)
             return cls()
 
         def decode(self, data: bytes) -> tuple[np.ndarray, int]:
             return np.full((1, len(data)), 0.5), 24000
 
+    clips_module._codec.cache_clear()
     module = types.ModuleType("nac.codec")
     module.Codec = Codec
     monkeypatch.setitem(sys.modules, "nac.codec", module)
     (tmp_path / "a.nac").write_bytes(b"12345")
     audio, rate = load_audio(tmp_path / "a.nac")
     assert (audio.shape, audio.dtype, rate) == ((1, 5), np.float32, 24000)
+    load_audio(tmp_path / "a.nac")
+    load_audio(tmp_path / "a.nac", "other.safetensors")
+    assert loaded == [None, "other.safetensors"]  # once for all files
     with pytest.raises(AudioError, match=r"b\.nac"):
         load_audio(tmp_path / "b.nac")
+    clips_module._codec.cache_clear()
 
 
 def test_shapes() -> None:

@@ -125,5 +125,7 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, folders: tuple[Path, Pa
         compare(sound, sound, kind="noise")
     with pytest.raises(OptionError, match="Hz"):
         compare(sound, sound, sample_rate=5)
+    with pytest.raises(OptionError, match=r"end it with \.png"):
+        compare(sound, sound, plot=tmp_path / "x.jpeg")
     with pytest.raises(OptionError, match="folder for the pictures"):
         compare(*folders, plot=tmp_path / "x.png")
