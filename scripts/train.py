@@ -20,10 +20,12 @@ from nac.errors import NacError, OptionError
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.weights import load_model
+from nac.training.codebooks import CodebookTrainer
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops, load_corpus
 from nac.training.initialise import FitConfig, initialise
 from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkpoint
+from nac.training.refine import gather_latents, refine
 
 
 @click.command()
@@ -39,11 +41,13 @@ from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkp
 @click.option("--model-set", "shapes", multiple=True, metavar="KEY=JSON", help="Override a model setting.")
 @click.option("--fit-frames", type=int, default=FitConfig.frames, show_default=True,
               help="Frames of audio that the codebooks are fitted on before the first step.")
+@click.option("--refine", "refine_frames", type=int, default=0, help="Before training, refine all codebooks together "
+              "on this many frames. This changes the codes; follow it with --set decoder_only=true or joint training.")
 @click.option("--generation", type=int, default=0, help="Decoder generation written into the exported weights.")
 @click.option("--save-minutes", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
 def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init: Path | None, device: str,
-         threads: int, overrides: tuple[str, ...], shapes: tuple[str, ...], fit_frames: int, generation: int,
-         save_minutes: float) -> None:
+         threads: int, overrides: tuple[str, ...], shapes: tuple[str, ...], fit_frames: int, refine_frames: int,
+         generation: int, save_minutes: float) -> None:
     """Train on the folder AUDIO (AUDIO/<kind>/<source>/..., or any folder of audio files)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     budget = Budget(minutes, steps)
@@ -74,6 +78,9 @@ def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init:
         trainer = Trainer(model, config, crops, out, device, usage)
         if state is not None:
             trainer.restore(out / CHECKPOINT if resume else Path(init or ""), weights_only=not resume)
+        if refine_frames and not resume:
+            refine(trainer.model.quantizer, gather_latents(trainer.model, crops, refine_frames), rounds=5)
+            trainer.books = CodebookTrainer(trainer.model.quantizer, config.codebook_decay, config.codebook_hits)
         trainer.save()
         budget.listen()
         trainer.run(budget, save_minutes)

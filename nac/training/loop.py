@@ -176,7 +176,7 @@ class Trainer:
             torch.save(state, temporary)
 
     def restore(self, path: Path, *, weights_only: bool = False) -> None:
-        """Continue from a checkpoint; with `weights_only` its model and averages alone, for another stage.
+        """Continue from a checkpoint; with `weights_only` begin another stage from its averaged model.
 
         Raises:
             WeightsError: the file is no checkpoint of this model's shape.
@@ -188,7 +188,9 @@ class Trainer:
         self.books.load_state_dict(state["books"])
         self.average = {name: value.to(self.device) for name, value in state["average"].items()}
         self.power, self.spent = state["power"], state["spent"]
-        if not weights_only:
+        if weights_only:
+            self.model.load_state_dict(self.average, strict=False)
+        else:
             self.optimiser.load_state_dict(state["optimiser"])
             self.step = state["step"]
             torch.set_rng_state(state["torch"])

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 HOLD = 8.0
 #: Stages solved at once; the cost of a solution grows with the cube of their number.
 MOST = 12
+#: Weight of the error at every second stage before a block's last, so that the rates between the anchors stay good.
+PREFIX = 0.15
 
 
 @torch.inference_mode()
@@ -37,7 +39,7 @@ def gather_latents(model: NacModel, crops: Crops, frames: int, batch: int = 32) 
 
 
 @torch.inference_mode()
-def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: int = 4, late: float = 0.5,
+def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: int = 4, late: float = 0.4, late_rounds: int = 2,
            stages: int | None = None) -> None:
     """Refine the codebooks on `[frames, latent]`, block by block; later blocks use a share `late` of the frames."""
     residual = latent.clone()
@@ -49,7 +51,7 @@ def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: 
             residual = residual[:int(len(residual) * late)]
         books = quantizer.codebooks[first:last].clone()
         size = quantizer.config.codebook_dim(first)
-        for turn in range(rounds):
+        for turn in range(rounds if first < quantizer.config.low_codebooks else late_rounds):
             codes, error = search(residual, books, size, beam)
             log.info("codebooks %d to %d, round %d: error %.5f", first, last - 1, turn, error)
             books = solve(residual[:, :size], codes, books, size)
@@ -75,16 +77,20 @@ def solve(target: Tensor, codes: Tensor, books: Tensor, size: int) -> Tensor:
     stages, entries, _ = books.shape
     total = stages * entries
     columns = codes + torch.arange(stages) * entries
+    # A stage counts in the error of the whole block and of every shorter sum that it is part of.
+    counts = [sum(PREFIX if end < stages else 1.0 for end in range(2, stages + 1, 2) if end > stage)
+              for stage in range(stages)]
     normal = torch.zeros(total * total)
     for a in range(stages):
-        for b in range(stages):
+        for b in range(a, stages):
             flat = columns[:, a] * total + columns[:, b]
-            normal.index_add_(0, flat, torch.ones(len(flat)))
+            normal.index_add_(0, flat, torch.full((len(flat),), counts[b]))
     normal = normal.view(total, total)
+    normal = normal + normal.T - torch.diag(normal.diagonal())
     old = books[:, :, :size].reshape(total, size)
     right = torch.zeros(total, size)
     for stage in range(stages):
-        right.index_add_(0, columns[:, stage], target)
+        right.index_add_(0, columns[:, stage], target, alpha=counts[stage])
     normal.diagonal().add_(HOLD)
     factor = torch.linalg.cholesky(normal.double() if total <= 8192 else normal)
     found = torch.cholesky_solve((right + HOLD * old).to(factor), factor).float()
