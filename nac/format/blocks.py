@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nac.errors import OptionError
 from nac.format.bits import Codes
 from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
-from nac.format.layout import MAX_BLOCKS, Layout, check_side_share
+from nac.format.layout import MAX_BLOCKS, Layout, check_side_lag
 from nac.format.payload import payload_coder
 from nac.format.scan import Damage, Scanner, block_checksum
 
@@ -23,12 +23,12 @@ __all__ = ["Block", "BlockReader", "BlockWriter", "Damage", "patch_samples"]
 class Block:
     """The codes of one block: for each channel (mid, then side, in stereo) uint16 `[codebooks, frames]`.
 
-    index: number of the block in the file; it begins at frame `index * block_frames`. side_share: 256ths of the
-    codebooks that the side channel has, 0 for mono.
+    index: number of the block in the file; it begins at frame `index * block_frames`. side_lag: by how
+    many codebooks the side channel has fewer than mid, 0 for mono.
     """
 
     index: int
-    side_share: int
+    side_lag: int
     codes: list[Codes]
 
     @property
@@ -56,10 +56,10 @@ class BlockWriter:
         self._index = 0
         self._ended = False
 
-    def block(self, codes: Sequence[npt.NDArray[np.integer]], side_share: int = 0) -> bytes:
+    def block(self, codes: Sequence[npt.NDArray[np.integer]], side_lag: int = 0) -> bytes:
         """The next block: integer codes (0 to 2**bits - 1) for each channel, `[codebooks of channel, frames]`."""
-        check_side_share(side_share, self.meta.channels)
-        split = self._layout.split(side_share)
+        check_side_lag(side_lag, self.meta.channels)
+        split = self._layout.split(side_lag)
         shapes = [tuple(np.shape(channel)) for channel in codes]
         frames = shapes[0][-1] if shapes and shapes[0] else 0
         if shapes != [(codebooks, frames) for codebooks in split]:
@@ -70,9 +70,9 @@ class BlockWriter:
             raise OptionError(f"codes must be integers, not {table.dtype}")
         if table.size and (table.min() < 0 or table.max() >> self.meta.bits):
             raise OptionError(f"codes must be from 0 to {(1 << self.meta.bits) - 1}")
-        return self.packed(self._coder.encode(table[None])[0], frames, side_share)
+        return self.packed(self._coder.encode(table[None])[0], frames, side_lag)
 
-    def packed(self, payload: bytes, frames: int, side_share: int = 0) -> bytes:
+    def packed(self, payload: bytes, frames: int, side_lag: int = 0) -> bytes:
         """The next block, from codes that are packed already."""
         full = self.meta.block_frames
         if self._ended or self.frames % full:
@@ -82,7 +82,7 @@ class BlockWriter:
         total = self.meta.frames
         if total is not None and frames != min(full, total - self.frames):
             raise OptionError(f"{frames} frames after {self.frames} of {total} break the rule of {full} in a block")
-        head = bytes([frames, side_share] if self._layout.stereo else [frames])
+        head = bytes([frames, side_lag] if self._layout.stereo else [frames])
         if not self._layout.fixed:
             head += len(payload).to_bytes(2, "big")
         self.frames += frames
@@ -177,6 +177,6 @@ class BlockReader:
                 yield item
                 continue
             table = self._coder.decode([item.payload], item.frames)[0]
-            mid = self._layout.split(item.side_share)[0]
+            mid = self._layout.split(item.side_lag)[0]
             channels = [table[:, :mid], table[:, mid:]] if self._layout.stereo else [table]
-            yield Block(item.index, item.side_share, [np.ascontiguousarray(codes.T) for codes in channels])
+            yield Block(item.index, item.side_lag, [np.ascontiguousarray(codes.T) for codes in channels])

@@ -75,12 +75,12 @@ def reduce(source: Source, target: Source, kbps: int) -> Metadata:
 
 def _first_codebooks(frames: Frames, meta: Metadata, reduced: Metadata) -> Frames:
     if meta.channels == 1:
-        return Frames(frames.codes[:, : reduced.codebooks], frames.shares)
-    mid = meta.codebooks - side_codebooks(meta, frames.shares)[:, None]
-    reduced_mid = reduced.codebooks - side_codebooks(reduced, frames.shares)[:, None]
+        return Frames(frames.codes[:, : reduced.codebooks], frames.lags)
+    mid = meta.codebooks - side_codebooks(meta, frames.lags)[:, None]
+    reduced_mid = reduced.codebooks - side_codebooks(reduced, frames.lags)[:, None]
     columns = np.arange(reduced.codebooks)[None]
     columns = columns + np.where(columns < reduced_mid, 0, mid - reduced_mid)
-    return Frames(np.take_along_axis(frames.codes, columns, axis=1), frames.shares)
+    return Frames(np.take_along_axis(frames.codes, columns, axis=1), frames.lags)
 
 
 def _known(samples: int | None) -> int:
@@ -103,8 +103,8 @@ def trim(source: Source, target: Source, start: float = 0.0, end: float | None =
 
     The new file begins with the frame whose samples begin at or last before `start`, so up to 20 ms early, and ends
     with the last sample before `end`. It has one more frame than hops of 480 samples, as any file, so each of its hops
-    has both frames that describe it; what is missing is only the decoder's memory of earlier frames, which makes the
-    first few frames slightly different from those of the whole file. In stereo, where the split between mid and
+    has both frames that describe it. A decoder begins afresh there: without its memory of earlier frames the first few
+    may sound slightly different, and noise that it makes itself is other noise. In stereo, where the split between mid and
     side changes at blocks, blocks must be cut where the old ones are: then the new file may have shorter blocks, and
     begins up to 0.2 s early. Where it really begins is returned.
 
@@ -223,7 +223,7 @@ class _Piece:
         """Codes and side codebooks of the first (0) or last (-1) frame."""
         with self.opened() as stream:
             frame = next(frames_of(Scanner(stream, self.meta), self.frames - 1 if place else 0, 1))
-        return frame.codes.tobytes(), int(side_codebooks(self.meta, frame.shares)[0])
+        return frame.codes.tobytes(), int(side_codebooks(self.meta, frame.lags)[0])
 
 
 def _piece(source: Source) -> _Piece:

@@ -13,7 +13,7 @@ from nac.errors import DamagedError
 from nac.format.bits import Codes
 from nac.format.blocks import BlockWriter
 from nac.format.header import Metadata, pack_header
-from nac.format.layout import Layout
+from nac.format.layout import MAX_LAG, Layout, split_codebooks
 from nac.format.payload import payload_coder
 from nac.format.scan import Damage, RawBlock, Scanner
 
@@ -22,16 +22,16 @@ BATCH = 256
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """A run of frames: codes uint16 `[frames, codebooks]`, mid before side, and uint8 `[frames]` side shares."""
+    """A run of frames: codes uint16 `[frames, codebooks]`, mid before side, and uint8 `[frames]` side lags."""
 
     codes: Codes
-    shares: npt.NDArray[np.uint8]
+    lags: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getitem__(self, part: slice) -> Frames:
-        return Frames(self.codes[part], self.shares[part])
+        return Frames(self.codes[part], self.lags[part])
 
 
 def intact_blocks(scanner: Scanner) -> Iterator[RawBlock]:
@@ -74,8 +74,8 @@ def _unpack(layout: Layout, batch: list[RawBlock]) -> Frames:
     """Blocks with the same number of frames; one with another number is a batch of its own."""
     frames = batch[0].frames
     codes = payload_coder(layout.meta).decode([block.payload for block in batch], frames)
-    shares = np.array([block.side_share for block in batch], np.uint8)
-    return Frames(codes.reshape(-1, layout.meta.codebooks), np.repeat(shares, frames))
+    lags = np.array([block.side_lag for block in batch], np.uint8)
+    return Frames(codes.reshape(-1, layout.meta.codebooks), np.repeat(lags, frames))
 
 
 class FrameWriter:
@@ -115,20 +115,20 @@ class FrameWriter:
             return self._rest[0]
         empty = Frames(np.zeros((0, self._layout.meta.codebooks), np.uint16), np.zeros(0, np.uint8))
         parts = [empty, *self._rest]
-        return Frames(np.concatenate([part.codes for part in parts]), np.concatenate([part.shares for part in parts]))
+        return Frames(np.concatenate([part.codes for part in parts]), np.concatenate([part.lags for part in parts]))
 
     def _write(self, frames: Frames, size: int) -> None:
         payloads = self._coder.encode(frames.codes.reshape(-1, size, self._layout.meta.codebooks))
-        shares = frames.shares[::size].tolist()
+        lags = frames.lags[::size].tolist()
         packed = self._writer.packed
         self._target.write(
-            b"".join([packed(payload, size, share) for payload, share in zip(payloads, shares, strict=True)])
+            b"".join([packed(payload, size, lag) for payload, lag in zip(payloads, lags, strict=True)])
         )
 
 
-def side_codebooks(meta: Metadata, shares: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Codebooks of the side channel for each share."""
-    return meta.codebooks * shares.astype(np.int64) // 256
+def side_codebooks(meta: Metadata, lags: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Codebooks of the side channel of a stereo file for each lag."""
+    return np.array([split_codebooks(meta.codebooks, 2, lag)[1] for lag in range(MAX_LAG + 1)])[lags]
 
 
 def split_changes(stream: BinaryIO, meta: Metadata, first: int, count: int) -> list[tuple[int, int]]:
@@ -143,7 +143,7 @@ def split_changes(stream: BinaryIO, meta: Metadata, first: int, count: int) -> l
     for block in intact_blocks(scanner):
         if place >= count:
             break
-        side = meta.codebooks * block.side_share // 256
+        side = scanner.layout.split(block.side_lag)[-1]
         if side != before:
             changes.append((max(place, 0), side))
         before = side

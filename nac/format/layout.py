@@ -11,7 +11,8 @@ CODINGS = {PACKED}
 END_BYTES = 10
 """Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""
 CRC_BYTES = 4
-MAX_SHARE = 128
+MAX_LAG = 255
+"""The most that the byte holds."""
 MAX_BLOCKS = 1 << 32
 """The number of a block takes four bytes; the end block has one too."""
 
@@ -21,15 +22,17 @@ def default_block_frames(channels: int, kbps: int) -> int:
     return 128 if channels == 1 and kbps == 1 else 50
 
 
-def split_codebooks(codebooks: int, channels: int, side_share: int) -> tuple[int, ...]:
-    """Codebooks of each channel: all for mono; for stereo mid, then side, which gets `side_share` 256ths.
+def split_codebooks(codebooks: int, channels: int, side_lag: int) -> tuple[int, ...]:
+    """Codebooks of each channel: all for mono; for stereo mid, then side, which has `side_lag` fewer (or none).
 
-    >>> split_codebooks(12, 1, 0), split_codebooks(12, 2, 64)
-    ((12,), (9, 3))
+    With an odd number to be shared mid has one more.
+
+    >>> split_codebooks(12, 1, 0), split_codebooks(12, 2, 6), split_codebooks(12, 2, 3), split_codebooks(12, 2, 200)
+    ((12,), (9, 3), (8, 4), (12, 0))
     """
     if channels == 1:
         return (codebooks,)
-    side = codebooks * side_share // 256
+    side = max(0, codebooks - side_lag) // 2
     return (codebooks - side, side)
 
 
@@ -50,8 +53,8 @@ class Layout:
         self.block_frames = meta.block_frames
         self.blocks = meta.blocks
         self.fixed = meta.coding == PACKED
-        self.share_bytes = 1 if self.stereo else 0
-        self.head_bytes = 1 + self.share_bytes + (0 if self.fixed else 2)
+        self.lag_bytes = 1 if self.stereo else 0
+        self.head_bytes = 1 + self.lag_bytes + (0 if self.fixed else 2)
         self.frame_bits = meta.codebooks * meta.bits
         self.full_bytes = self.block_bytes(meta.block_frames)
         frames, blocks = meta.frames or 0, meta.blocks or 0
@@ -83,13 +86,13 @@ class Layout:
         whole, rest = divmod(frames, self.block_frames)
         return whole * self.full_bytes + (self.block_bytes(rest) if rest else 0)
 
-    def split(self, side_share: int) -> tuple[int, ...]:
+    def split(self, side_lag: int) -> tuple[int, ...]:
         """Codebooks of each channel."""
-        return split_codebooks(self.meta.codebooks, self.meta.channels, side_share)
+        return split_codebooks(self.meta.codebooks, self.meta.channels, side_lag)
 
 
-def check_side_share(side_share: int, channels: int) -> None:
-    """Raises OptionError unless the share is 0 to 128, and 0 for mono."""
-    highest = MAX_SHARE if channels == 2 else 0
-    if not 0 <= side_share <= highest:
-        raise OptionError(f"side_share must be from 0 to {highest} with {channels} channel(s), not {side_share}")
+def check_side_lag(side_lag: int, channels: int) -> None:
+    """Raises OptionError unless the lag is 0 to 255, and 0 for mono."""
+    highest = MAX_LAG if channels == 2 else 0
+    if not 0 <= side_lag <= highest:
+        raise OptionError(f"side_lag must be from 0 to {highest} with {channels} channel(s), not {side_lag}")

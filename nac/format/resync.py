@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nac.format.crc import Positions, block_numbers, registers
 from nac.format.header import frame_count
-from nac.format.layout import CRC_BYTES, END_BYTES, MAX_BLOCKS, MAX_SHARE, Layout
+from nac.format.layout import CRC_BYTES, END_BYTES, MAX_BLOCKS, Layout
 from nac.format.window import Window
 
 FIRST_SPAN = 1 << 10
@@ -127,8 +127,6 @@ class _Piece:
         found = []
         for frames, low, high in wanted:
             at = np.flatnonzero(data[: max(0, len(data) - layout.head_bytes)] == frames)
-            if layout.stereo:
-                at = at[data[at + 1] <= MAX_SHARE]
             if layout.fixed:
                 sizes = np.full(len(at), layout.block_bytes(frames))
             else:

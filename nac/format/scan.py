@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from nac.errors import OptionError
 from nac.format.header import Metadata, frame_count
-from nac.format.layout import CRC_BYTES, END_BYTES, MAX_BLOCKS, MAX_SHARE, Layout
+from nac.format.layout import CRC_BYTES, END_BYTES, MAX_BLOCKS, Layout
 from nac.format.window import Window
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class RawBlock:
 
     index: int
     frames: int
-    side_share: int
+    side_lag: int
     payload: bytes
 
 
@@ -188,13 +188,11 @@ class Scanner:
         data = window.bytes(0, size)
         window.skip(size)
         self._index = index + 1
-        share = data[1] if layout.stereo else 0
-        if share > MAX_SHARE:
-            return self._lost(first + frames, f"the side share of block {index} is {share}", window.position - size)
+        lag = data[1] if layout.stereo else 0
         if layout.fixed and data[-CRC_BYTES - 1] & layout.padding_mask(frames):
             return self._lost(first + frames, f"the padding of block {index} is not zero", window.position - size)
         self._covered = first + frames
-        return RawBlock(index, frames, share, data[layout.head_bytes : -CRC_BYTES])
+        return RawBlock(index, frames, lag, data[layout.head_bytes : -CRC_BYTES])
 
     def _verify(self, offset: int, index: int) -> int:
         """The size of block `index` (or the end block) if it lies intact `offset` bytes ahead, else 0."""
