@@ -39,14 +39,15 @@ def gather_latents(model: NacModel, crops: Crops, frames: int, batch: int = 32) 
 
 
 @torch.inference_mode()
-def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: int = 4, late: float = 0.4, late_rounds: int = 2,
-           stages: int | None = None) -> None:
-    """Refine the codebooks on `[frames, latent]`, block by block; later blocks use a share `late` of the frames."""
+def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: int = 4, late: float = 0.4,
+           late_rounds: int = 2) -> None:
+    """Refine the codebooks on `[frames, latent]`, block by block.
+
+    After the codebooks of the low coefficients a share `late` of the frames and `late_rounds` serve.
+    """
     residual = latent.clone()
     edges = [0, *(edge for edge in ANCHORS if edge < MOST * 2), *range(2 * MOST, quantizer.config.codebooks + 1, MOST)]
     for first, last in pairwise(sorted(set(edges))):
-        if stages is not None and first >= stages:
-            return
         if first == quantizer.config.low_codebooks:
             residual = residual[:int(len(residual) * late)]
         books = quantizer.codebooks[first:last].clone()
@@ -65,7 +66,8 @@ def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: 
 def search(residual: Tensor, books: Tensor, size: int, beam: int) -> tuple[Tensor, float]:
     """Beam search of `[frames, latent]` through `books` `[stages, codes, latent]`: codes and mean squared error."""
     out, error = [], 0.0
-    for part in residual.split(512):
+    for start in range(0, len(residual), 512):
+        part = residual[start:start + 512]
         codes, left = beam_search(part, list(books[:, :, :size]), beam)
         out.append(codes)
         error += float(left.sum())
