@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nac.audio import AudioWriter, Resampler, open_audio, resampled_length
+from nac.audio import AudioWriter, Resampler, open_audio
 from nac.errors import AudioError, OptionError, WeightsError
 from nac.files import NewFile
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage, patch_samples
 from nac.format.header import Metadata, pack_header, read_header
-from nac.format.layout import default_block_frames
+from nac.format.layout import default_block_frames, split_codebooks
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
 from nac.models.weights import load_model
 from nac.packaged import default_weights
@@ -164,7 +165,7 @@ class Codec:
         """
         samples = _two_dimensional(audio)
         codebooks = _codebooks(kbps)
-        coder = FrameEncoder(self.model, samples.shape[0], codebooks, beam_width(effort))
+        coder = FrameEncoder(self.model, partial(split_codebooks, codebooks, samples.shape[0]), beam_width(effort))
         resampler = Resampler(sample_rate, self.sample_rate, samples.shape[0])
         parts = coder.push(resampler.push(samples)) + coder.push(resampler.flush()) + coder.flush()
         out = [np.zeros((samples.shape[0], codebooks, 0), np.int16)]
@@ -273,7 +274,8 @@ class StreamEncoder:
                                  block_frames=default_block_frames(channels, kbps), tags=tags)
         self.samples = 0
         self._resampler = Resampler(sample_rate, codec.sample_rate, channels)
-        self._frames = FrameEncoder(codec.model, channels, codebooks, beam_width(effort), self.metadata.block_frames)
+        self._frames = FrameEncoder(codec.model, partial(split_codebooks, codebooks, channels), beam_width(effort),
+                                    self.metadata.block_frames)
         self._writer = BlockWriter(self.metadata)
         self._begun = False
 
@@ -336,9 +338,10 @@ class StreamDecoder:
     def _start(self, first_frame: int) -> None:
         self._frames = FrameDecoder(self.codec.model, self.metadata.channels, first_frame)
         self._resampler = Resampler(self.codec.sample_rate, self.metadata.sample_rate, self.metadata.channels)
-        #: Samples at the model's rate that are still to come from the frames, where that is known.
-        self._left = None if self.metadata.samples is None else resampled_length(
-            self.metadata.samples, self.metadata.sample_rate, self.codec.sample_rate)
+        #: Samples that are still to come, where that is known.
+        self._left = self.metadata.samples
+        if self._left is not None:
+            self._left -= first_frame * self.metadata.sample_rate // self.metadata.frame_rate
 
     def push(self, item: Block | Damage) -> Samples:
         """A block, or the news of its loss, to the samples that are ready."""
@@ -347,11 +350,11 @@ class StreamDecoder:
             samples = self._frames.conceal(item.frames)
         else:
             samples = self._frames.push(item.codes)
-        return self._resampler.push(self._cut(samples))
+        return self._cut(self._resampler.push(samples))
 
     def flush(self) -> Samples:
         """The samples that are left in the rate conversion."""
-        return self._resampler.flush()
+        return self._cut(self._resampler.flush())
 
     def _cut(self, samples: Samples) -> Samples:
         if self._left is not None:
@@ -395,8 +398,6 @@ class StreamDecoder:
             return 0
         frame = reader.seek(index * size)
         self._start(frame)
-        if self._left is not None:
-            self._left -= frame * self.codec.hop
         return frame * rate // self.metadata.frame_rate
 
 

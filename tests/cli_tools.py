@@ -26,13 +26,13 @@ def nac_bytes(samples=100_000, rate=44100, channels=1, kbps=6, unknown=False, ta
     meta = Metadata(rate, channels, known, kbps, 2 * kbps, fingerprint, "test", block_frames=size, tags=tags)
     writer = BlockWriter(meta)
     rng = np.random.default_rng(samples)
-    share = 10 if channels == 2 else 0
-    shapes = Layout(meta).split(share)
+    lag = 10 if channels == 2 else 0
+    shapes = Layout(meta).split(lag)
     parts = [pack_header(meta)]
     total = frame_count(samples, rate)
     for first in range(0, total, size):
         frames = min(size, total - first)
-        parts.append(writer.block([rng.integers(0, 1024, (count, frames)) for count in shapes], share))
+        parts.append(writer.block([rng.integers(0, 1024, (count, frames)) for count in shapes], lag))
     return b"".join([*parts, writer.end(samples)])
 
 

@@ -55,8 +55,7 @@ def test_blocks_decode_as_the_whole(codec: nac.Codec) -> None:
     parts = [decoder.push(item) for item in BlockReader(stream, decoder.metadata)] + [decoder.flush()]
     whole = codec.decode(data)[0]
     joined = np.concatenate(parts, 1)
-    np.testing.assert_allclose(joined[:, :whole.shape[1]], whole, atol=1e-5)
-    assert joined.shape[1] - whole.shape[1] in (0, 1, 2)
+    np.testing.assert_allclose(joined, whole, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kbps", "share"), [(1, 1.05), (2, 1.05), (6, 1.02), (12, 1.02), (24, 1.02)])
@@ -141,7 +140,7 @@ def test_a_new_decoder_reads_old_files(codec: nac.Codec, tmp_path: Path) -> None
 
     from nac.models.weights import load_model, save_model
 
-    model, notes = load_model(codec.path)
+    model, _ = load_model(codec.path)
     with torch.no_grad():
         model.decoder.gain.bias.add_(0.01)
     save_model(model, tmp_path / "new.safetensors", generation=4)

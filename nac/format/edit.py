@@ -104,9 +104,9 @@ def trim(source: Source, target: Source, start: float = 0.0, end: float | None =
     The new file begins with the frame whose samples begin at or last before `start`, so up to 20 ms early, and ends
     with the last sample before `end`. It has one more frame than hops of 480 samples, as any file, so each of its hops
     has both frames that describe it. A decoder begins afresh there: without its memory of earlier frames the first few
-    may sound slightly different, and noise that it makes itself is other noise. In stereo, where the split between mid and
-    side changes at blocks, blocks must be cut where the old ones are: then the new file may have shorter blocks, and
-    begins up to 0.2 s early. Where it really begins is returned.
+    may sound slightly different, and noise that it makes itself is other noise. In stereo, where the split between mid
+    and side changes at blocks, blocks must be cut where the old ones are: then the new file may have shorter blocks,
+    and begins up to 0.2 s early. Where it really begins is returned.
 
     Raises OptionError when the part is empty or the source is a pipe.
     """

@@ -1,6 +1,6 @@
 """Samples to codes and back at the model's rate, piece by piece, with state and in constant memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,12 @@ from nac.models.model import NacModel
 
 Samples = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint16]
+Split = Callable[[int], Sequence[int]]
 
 #: Stages share the bits of stereo so that mid and side end with like errors: each codebook lowers the error power by
 #: this factor, about, so a side that is weaker by its n-th power does without n codebooks.
 STAGE_GAIN = 0.90
+#: The largest lag, for a side that is silent.
 MAX_LAG = 255
 
 
@@ -36,25 +38,20 @@ class CodedFrames:
         return int(self.codes[0].shape[1])
 
 
-def side_codebooks(codebooks: int, side_lag: int) -> int:
-    """Codebooks of the side channel, of `codebooks` in all.
-
-    >>> side_codebooks(12, 0), side_codebooks(12, 5), side_codebooks(12, 200)
-    (6, 3, 0)
-    """
-    return max(0, codebooks - side_lag) // 2
-
-
 class FrameEncoder:
     """Takes samples `[channels, n]` at the model's rate in any pieces; gives codes.
+
+    `split` tells the codebooks of each channel (mono, or mid and side) at a side lag from 0 to `MAX_LAG`; it has its
+    say for every `chunk` frames. The lag of mono is 0.
 
     The network always sees `chunk` frames at a time, however the samples arrive, so that every cut gives the same
     codes to the bit. The delay is that of the chunk: with `chunk=1` frame f comes as soon as the samples before
     (f + 1) · hop are in.
     """
 
-    def __init__(self, model: NacModel, channels: int, codebooks: int, beam: int = 1, chunk: int = 50) -> None:
-        self.model, self.channels, self.codebooks, self.beam, self.chunk = model, channels, codebooks, beam, chunk
+    def __init__(self, model: NacModel, split: Split, beam: int = 1, chunk: int = 50) -> None:
+        self.model, self.split, self.beam, self.chunk = model, split, beam, chunk
+        self.channels = len(split(0))
         self._hop = model.config.hop
         self._device = model.spectrum.scale.device
         self._state: State = {}
@@ -98,9 +95,7 @@ class FrameEncoder:
         # Far beyond full scale there is nothing to hear, and squares would overflow.
         latent = self.model.analyse(torch.from_numpy(samples.clip(-1e3, 1e3)).to(self._device), self._state)[:, :frames]
         lag = self._lag(latent) if self.channels == 2 else 0
-        side = side_codebooks(self.codebooks, lag)
-        counts = [self.codebooks - side, side] if self.channels == 2 else [self.codebooks]
-        codes = [self._search(latent[i], count) for i, count in enumerate(counts)]
+        codes = [self._search(latent[i], count) for i, count in enumerate(self.split(lag))]
         return CodedFrames(codes, lag)
 
     def _search(self, latent: Tensor, count: int) -> Codes:

@@ -28,12 +28,12 @@ class Made:
 
     def position(self, index):
         """Where block `index` begins in `data`; every block but the last has the same size."""
-        one = BlockWriter(replace(self.meta, samples=None)).block(self.blocks[0].codes, self.blocks[0].side_share)
+        one = BlockWriter(replace(self.meta, samples=None)).block(self.blocks[0].codes, self.blocks[0].side_lag)
         return len(self.header) + index * len(one)
 
 
-def make(meta=META, seed=0, samples=None, shares=(0,)):
-    """A file with this metadata; `samples` where the metadata does not tell; side shares taken in turn."""
+def make(meta=META, seed=0, samples=None, lags=(0,)):
+    """A file with this metadata; `samples` where the metadata does not tell; side lags taken in turn."""
     rng = np.random.default_rng(seed)
     total = meta.samples if meta.samples is not None else samples
     frames = frame_count(total, meta.sample_rate, meta.frame_rate)
@@ -41,13 +41,13 @@ def make(meta=META, seed=0, samples=None, shares=(0,)):
     blocks, pieces = [], [pack_header(meta)]
     while frames:
         count = min(frames, meta.block_frames)
-        share = shares[len(blocks) % len(shares)] if meta.channels == 2 else 0
+        lag = lags[len(blocks) % len(lags)] if meta.channels == 2 else 0
         codes = [
             rng.integers(0, 1 << meta.bits, (codebooks, count), dtype=np.uint16)
-            for codebooks in split_codebooks(meta.codebooks, meta.channels, share)
+            for codebooks in split_codebooks(meta.codebooks, meta.channels, lag)
         ]
-        blocks.append(Block(len(blocks), share, codes))
-        pieces.append(writer.block(codes, share))
+        blocks.append(Block(len(blocks), lag, codes))
+        pieces.append(writer.block(codes, lag))
         frames -= count
     pieces.append(writer.end(total))
     return Made(meta, b"".join(pieces), pieces[0], blocks)
@@ -78,7 +78,7 @@ def problems(made, items):
         frame += item.frames
         if isinstance(item, Block):
             original = made.blocks[item.index]
-            if item.side_share != original.side_share or not same_codes(item.codes, original.codes):
+            if item.side_lag != original.side_lag or not same_codes(item.codes, original.codes):
                 return f"block {item.index} has other codes"
     damaged = any(isinstance(item, Damage) for item in items)
     return "" if damaged or frame == made.frames else f"{made.frames - frame} frames are missing silently"

@@ -24,8 +24,8 @@ LOWEST = replace(META, kbps=1, codebooks=1, bits=1, block_frames=2, samples=20_0
 BASES = (
     (META, 24000, (0,)),
     (replace(META, samples=None), 24000, (0,)),
-    (STEREO, 24000, (0, 64, 128)),
-    (replace(STEREO, samples=None, sample_rate=44100), 33_333, (51, 52, 128)),
+    (STEREO, 24000, (0, 2, 255)),
+    (replace(STEREO, samples=None, sample_rate=44100), 33_333, (1, 3, 4)),
     (LOWEST, 20_000, (0,)),
     (replace(LOWEST, samples=None), 20_000, (0,)),
     (replace(META, samples=0), 0, (0,)),
@@ -36,8 +36,8 @@ BASES = (
 
 @lru_cache
 def base(number):
-    meta, samples, shares = BASES[number % len(BASES)]
-    return make(meta, seed=number % len(BASES), samples=samples, shares=shares)
+    meta, samples, lags = BASES[number % len(BASES)]
+    return make(meta, seed=number % len(BASES), samples=samples, lags=lags)
 
 
 def changes(program):
@@ -155,7 +155,7 @@ def read_all(stream):
 def same_items(one, other):
     for a, b in zip(one or [], other or [], strict=True):
         if isinstance(a, Block) and isinstance(b, Block):
-            if (a.index, a.side_share) != (b.index, b.side_share) or not same_codes(a.codes, b.codes):
+            if (a.index, a.side_lag) != (b.index, b.side_lag) or not same_codes(a.codes, b.codes):
                 return False
         elif a != b:
             return False

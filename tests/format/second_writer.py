@@ -34,7 +34,7 @@ def header(
     return start + crc(start)
 
 
-def block(number, codes, bits, side_share=None):
+def block(number, codes, bits, side_lag=None):
     """`codes` is a list of channels, each a list of codebooks, each a list of codes, one for each frame."""
     frames = max(len(codebook) for channel in codes for codebook in channel)
     digits = ""
@@ -45,7 +45,7 @@ def block(number, codes, bits, side_share=None):
     while len(digits) % 8:
         digits += "0"
     payload = bytes(int(digits[place : place + 8], 2) for place in range(0, len(digits), 8))
-    head = struct.pack(">B", frames) + (b"" if side_share is None else struct.pack(">B", side_share))
+    head = struct.pack(">B", frames) + (b"" if side_lag is None else struct.pack(">B", side_lag))
     return head + payload + crc(struct.pack(">I", number) + head + payload)
 
 

@@ -1,4 +1,5 @@
 import io
+import itertools
 import math
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from nac.format.layout import default_block_frames, split_codebooks
 TAGS = (("TITLE", "Rain"), ("ARTIST", "Nobody"))
 MONO = replace(META, block_frames=50, tags=TAGS, extra=((200, b"kept"),))
 STEREO = replace(MONO, channels=2)
-shares = st.lists(st.integers(0, 128), min_size=1, max_size=5).map(tuple)
+lags = st.lists(st.integers(0, 20) | st.integers(0, 255), min_size=1, max_size=5).map(tuple)
 
 
 def edited(function, source, *args):
@@ -33,19 +34,19 @@ def table(data):
     """(codes of all channels `[codebooks, frames]`, side codebooks of each frame) of an intact file."""
     meta, items, _ = read(data)
     codes = [np.concatenate(item.codes) for item in items]
-    sides = [np.full(item.frames, split_codebooks(meta.codebooks, 2, item.side_share)[1]) for item in items]
+    sides = [np.full(item.frames, split_codebooks(meta.codebooks, 2, item.side_lag)[1]) for item in items]
     if not items:
         return np.zeros((meta.codebooks, 0), np.uint16), np.zeros(0, int)
     return np.concatenate(codes, axis=1), np.concatenate(sides)
 
 
-def written(meta, codes, side_shares, samples):
-    """A file with codes `[codebooks, frames]` per channel, and a side share for each block."""
+def written(meta, codes, side_lags, samples):
+    """A file with codes `[codebooks, frames]` per channel, and a side lag for each block."""
     writer = BlockWriter(meta)
     pieces = [pack_header(meta)]
     for number, start in enumerate(range(0, codes[0].shape[1], meta.block_frames)):
         part = [channel[:, start : start + meta.block_frames] for channel in codes]
-        pieces.append(writer.block(part, side_shares[number] if meta.channels == 2 else 0))
+        pieces.append(writer.block(part, side_lags[number] if meta.channels == 2 else 0))
     return b"".join([*pieces, writer.end(samples)])
 
 
@@ -61,25 +62,34 @@ def test_a_reduced_mono_file_is_what_a_writer_makes_of_the_first_codebooks(high,
     assert edited(reduce, made.data, low) == written(expected, codes, [], samples)
 
 
-@given(st.integers(1, 24), st.integers(1, 24), shares, st.integers(0, 150_000), st.booleans())
+@given(st.integers(1, 24), st.integers(1, 24), lags, st.integers(0, 150_000), st.booleans())
 @settings(max_examples=60)
-def test_a_reduced_stereo_file_keeps_its_shares(high, low, side_shares, samples, known):
+def test_a_reduced_stereo_file_keeps_its_lags(high, low, side_lags, samples, known):
     low, high = sorted((low, high))
     meta = replace(STEREO, kbps=high, codebooks=2 * high, samples=samples if known else None)
-    made = make(meta, samples=samples, shares=side_shares)
+    made = make(meta, samples=samples, lags=side_lags)
     reduced = replace(meta, kbps=low, codebooks=2 * low)
     writer = BlockWriter(reduced)
     pieces = [pack_header(reduced)]
     for block in made.blocks:
-        split = split_codebooks(2 * low, 2, block.side_share)
+        split = split_codebooks(2 * low, 2, block.side_lag)
         codes = [channel[:count] for channel, count in zip(block.codes, split, strict=True)]
-        pieces.append(writer.block(codes, block.side_share))
+        pieces.append(writer.block(codes, block.side_lag))
     assert edited(reduce, made.data, low) == b"".join([*pieces, writer.end(samples)])
 
 
 def test_reducing_in_steps_is_reducing_at_once():
-    made = make(replace(STEREO, kbps=24, codebooks=48, samples=240_000), shares=(10, 64, 128, 0))
+    made = make(replace(STEREO, kbps=24, codebooks=48, samples=240_000), lags=(9, 1, 255, 0))
     assert edited(reduce, edited(reduce, made.data, 7), 3) == edited(reduce, made.data, 3)
+
+
+def test_no_channel_ever_needs_more_codebooks_than_it_has():
+    for lag in range(256):
+        splits = [split_codebooks(total, 2, lag) for total in range(1, 256)]
+        for total, ((mid, side), (more_mid, more_side)) in enumerate(itertools.pairwise(splits), 1):
+            assert mid + side == total
+            assert 0 <= side <= more_side and side <= mid <= more_mid
+            assert side == 0 or mid - side in (lag, lag + 1)
 
 
 def test_a_file_with_blocks_of_its_own_size_keeps_it():
@@ -148,10 +158,10 @@ def test_a_trimmed_mono_file_has_the_frames_of_its_time(rate, samples, start, le
     assert np.array_equal(table(data)[0], whole[:, first : first + trimmed.frames])
 
 
-@given(shares, st.integers(48_000, 300_000), st.floats(0, 1.9), st.sampled_from([12, 50, 100]))
+@given(lags, st.integers(48_000, 300_000), st.floats(0, 1.9), st.sampled_from([12, 50, 100]))
 @settings(max_examples=60)
-def test_a_trimmed_stereo_file_begins_at_most_a_fifth_of_a_second_early(side_shares, samples, start, block_frames):
-    made = make(replace(STEREO, samples=samples, block_frames=block_frames), shares=side_shares)
+def test_a_trimmed_stereo_file_begins_at_most_a_fifth_of_a_second_early(side_lags, samples, start, block_frames):
+    made = make(replace(STEREO, samples=samples, block_frames=block_frames), lags=side_lags)
     target = io.BytesIO()
     result = trim(io.BytesIO(made.data), target, start)
     assert start - 0.24 < result.start <= start + 1e-6
@@ -162,7 +172,7 @@ def test_a_trimmed_stereo_file_begins_at_most_a_fifth_of_a_second_early(side_sha
     assert np.array_equal(codes, whole[:, first:])
     assert np.array_equal(sides, whole_sides[first:])
     assert result.metadata.block_frames >= min(10, block_frames)
-    if len(set(side_shares)) == 1:
+    if len(set(side_lags)) == 1:
         assert result.start > start - 0.02 - 1e-6
         assert result.metadata.block_frames == block_frames
 
@@ -222,12 +232,12 @@ def test_joined_mono_files_hold_all_frames_one_after_another(lengths, rate, know
         assert (meta.samples, items) == (0, [])
 
 
-@given(st.lists(st.tuples(st.integers(1, 60_000), shares), min_size=2, max_size=3))
+@given(st.lists(st.tuples(st.integers(1, 60_000), lags), min_size=2, max_size=3))
 @settings(max_examples=60)
 def test_joined_stereo_files_hold_all_frames_with_their_splits(pieces):
     made = [
-        make(replace(STEREO, samples=length), seed=seed, shares=side_shares)
-        for seed, (length, side_shares) in enumerate(pieces)
+        make(replace(STEREO, samples=length), seed=seed, lags=side_lags)
+        for seed, (length, side_lags) in enumerate(pieces)
     ]
     data = edited(concatenate, [one.data for one in made])
     tables = [table(one.data) for one in made]
@@ -236,12 +246,12 @@ def test_joined_stereo_files_hold_all_frames_with_their_splits(pieces):
     assert np.array_equal(sides, np.concatenate([one for _, one in tables]))
 
 
-@given(st.integers(60_000, 200_000), rates, st.integers(1, 99), shares | st.none())
+@given(st.integers(60_000, 200_000), rates, st.integers(1, 99), lags | st.none())
 @settings(max_examples=60)
-def test_what_was_cut_in_two_joins_without_a_trace(samples, rate, cut, side_shares):
-    meta = replace(MONO if side_shares is None else STEREO, sample_rate=rate, samples=samples)
-    made = make(meta, shares=side_shares or (0,))
-    if side_shares is not None:
+def test_what_was_cut_in_two_joins_without_a_trace(samples, rate, cut, side_lags):
+    meta = replace(MONO if side_lags is None else STEREO, sample_rate=rate, samples=samples)
+    made = make(meta, lags=side_lags or (0,))
+    if side_lags is not None:
         cut = cut // 50 * 50 or 50  # elsewhere the second part would begin early
     if cut * rate / 50 + 1 > samples:
         return

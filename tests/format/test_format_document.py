@@ -42,12 +42,12 @@ def test_an_example_decodes_as_it_says(data, contents):
         if name not in ("samples", "tags", "blocks"):
             assert getattr(meta, name) == value, name
     assert [
-        {"side_share": block.side_share, "codes": [channel.tolist() for channel in block.codes]} for block in blocks
+        {"side_lag": block.side_lag, "codes": [channel.tolist() for channel in block.codes]} for block in blocks
     ] == contents["blocks"]
     writer = BlockWriter(meta)
     again = pack_header(meta)
     for block in blocks:
-        again += writer.block(block.codes, block.side_share)
+        again += writer.block(block.codes, block.side_lag)
     assert again + writer.end(samples) == data
 
 
@@ -60,8 +60,8 @@ def test_an_example_is_what_the_second_writer_makes(data, contents):
     fields = [(1, f"{key}={value}".encode()) for key, value in contents.pop("tags")]
     made = second_writer.header(**contents, fields=fields)
     for number, block in enumerate(blocks):
-        share = block["side_share"] if contents["channels"] == 2 else None
-        made += second_writer.block(number, block["codes"], contents["bits"], share)
+        lag = block["side_lag"] if contents["channels"] == 2 else None
+        made += second_writer.block(number, block["codes"], contents["bits"], lag)
     if unknown:
         made += second_writer.end(len(blocks), samples)
     assert made == data
@@ -75,7 +75,7 @@ def test_the_comments_of_the_examples_count_right():
 
 @st.composite
 def files(draw):
-    """Arguments for the second writer's header, then blocks (codes, share), the samples and whether they are told."""
+    """Arguments for the second writer's header, then blocks (codes, lag), the samples and whether they are told."""
     channels = draw(st.integers(1, 2))
     codebooks, bits = draw(st.integers(1, 12)), draw(st.integers(1, 16))
     sample_rate, block_frames = draw(st.sampled_from([8000, 22050, 24000, 44100])), draw(st.integers(1, 9))
@@ -96,10 +96,10 @@ def files(draw):
     left, blocks = second_writer.frames(samples, sample_rate), []
     while left:
         frames = min(left, block_frames)
-        share = draw(st.integers(0, 128)) if channels == 2 else None
-        side = codebooks * (share or 0) // 256
+        lag = draw(st.integers(0, 255)) if channels == 2 else None
+        side = max(0, codebooks - (lag or 0)) // 2
         split = [codebooks - side, side] if channels == 2 else [codebooks]
-        blocks.append(([rng.integers(0, 2**bits, (count, frames)).tolist() for count in split], share))
+        blocks.append(([rng.integers(0, 2**bits, (count, frames)).tolist() for count in split], lag))
         left -= frames
     return head, blocks, samples
 
@@ -108,8 +108,8 @@ def files(draw):
 def test_files_of_the_second_writer_are_read(made):
     head, blocks, samples = made
     data = second_writer.header(**head)
-    for number, (codes, share) in enumerate(blocks):
-        data += second_writer.block(number, codes, head["bits"], share)
+    for number, (codes, lag) in enumerate(blocks):
+        data += second_writer.block(number, codes, head["bits"], lag)
     if head["samples"] is None:
         data += second_writer.end(len(blocks), samples)
     meta, items, told = read(data)
@@ -117,8 +117,8 @@ def test_files_of_the_second_writer_are_read(made):
     assert meta.extra == tuple(head.pop("fields"))
     for name, value in head.items():
         assert getattr(meta, name) == value
-    assert [([channel.tolist() for channel in item.codes], item.side_share) for item in items] == [
-        (codes, share or 0) for codes, share in blocks
+    assert [([channel.tolist() for channel in item.codes], item.side_lag) for item in items] == [
+        (codes, lag or 0) for codes, lag in blocks
     ]
 
 

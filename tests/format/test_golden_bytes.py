@@ -42,12 +42,12 @@ def describe(path):
     plain = {field.name: getattr(meta, field.name) for field in fields(Metadata)}
     plain["tags"] = [list(tag) for tag in meta.tags]
     plain["extra"] = [[kind, value.hex()] for kind, value in meta.extra]
-    shares = [block.side_share for block in blocks] if meta.channels == 2 else None
+    lags = [block.side_lag for block in blocks] if meta.channels == 2 else None
     return {
         "metadata": plain,
         "samples": reader.samples,
         "frames": sum(block.frames for block in blocks),
-        "side_shares": shares,
+        "side_lags": lags,
         "codes_sha256": digest.hexdigest(),
     }
 
@@ -63,7 +63,7 @@ def test_a_golden_file_is_sound_and_holds_what_it_always_held(path):
     # Descriptions may say more (about the audio), and metadata may gain fields, which older descriptions lack.
     for name, value in expected["metadata"].items():
         assert found["metadata"][name] == value, name
-    for name in ("samples", "frames", "side_shares", "codes_sha256"):
+    for name in ("samples", "frames", "side_lags", "codes_sha256"):
         assert found[name] == expected[name], name
     report = check(path)
     assert report.intact
@@ -77,7 +77,7 @@ def test_a_golden_file_is_written_again_byte_for_byte(path):
         meta = read_header(stream)
         reader = BlockReader(stream, meta)
         writer = BlockWriter(meta)
-        pieces = [pack_header(meta)] + [writer.block(block.codes, block.side_share) for block in reader]
+        pieces = [pack_header(meta)] + [writer.block(block.codes, block.side_lag) for block in reader]
     assert b"".join([*pieces, writer.end(reader.samples)]) == path.read_bytes()
 
 

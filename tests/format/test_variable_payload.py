@@ -58,7 +58,7 @@ def block_table(block):
 @pytest.mark.parametrize("known", [True, False])
 def test_files_are_read_and_sought(known, channels):
     meta = replace(META1, channels=channels, samples=META1.samples if known else None)
-    made = make(meta, samples=META1.samples, shares=(0, 128, 30))
+    made = make(meta, samples=META1.samples, lags=(0, 255, 3))
     assert len(set(np.diff(starts(made)))) > 1
     for frame in (0, 55, 123, made.frames):
         for stream in (io.BytesIO(made.data), Pipe(made.data, 99)):
@@ -73,7 +73,7 @@ def test_files_are_read_and_sought(known, channels):
 @pytest.mark.parametrize("known", [True, False])
 def test_only_what_was_hit_is_lost(known, channels):
     meta = replace(META1, channels=channels, samples=META1.samples if known else None)
-    made = make(meta, samples=META1.samples, shares=(0, 128, 30))
+    made = make(meta, samples=META1.samples, lags=(0, 255, 3))
     at = starts(made)
     assert at[-1] + (0 if known else 10) == len(made.data)
     flipped = bytearray(made.data)
