@@ -15,6 +15,8 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 
@@ -66,6 +68,11 @@ class NewFile:
         self._temporary = temporary
         self.file = os.fdopen(descriptor, "w+b")
 
+    @property
+    def unfinished(self) -> Path:
+        """Where the file lies until `commit()`: the temporary name, or `path` itself for a device or pipe."""
+        return Path(self._temporary or self.path)
+
     def commit(self) -> None:
         """Close the file and give it its name. On failure nothing is left behind and the target is untouched."""
         try:
@@ -93,3 +100,24 @@ class NewFile:
             self.commit()
         else:
             self.discard()
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `NewFile`, for what wants to write under a name rather than into an open file: gives the temporary path.
+
+    What was written is on the disk, not only on its way there, before it takes the place of the old file.
+
+    >>> import os, tempfile
+    >>> target = os.path.join(tempfile.mkdtemp(), "note.txt")
+    >>> with replacing(target) as unfinished:
+    ...     _ = unfinished.write_text("done")
+    >>> open(target).read()
+    'done'
+    """
+    with NewFile(path) as new:
+        new.file.close()
+        yield new.unfinished
+        if not new.special:
+            with open(new.unfinished, "rb+") as file:
+                os.fsync(file.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,8 @@ import numpy as np
 
 from nac.cli.batch import STDIO, Job
 from nac.errors import DamagedError, OptionError
-from nac.files import is_special
+from nac.files import is_special, replacing
 from nac.format.header import read_header
-from nac.replace import replacing
 
 if TYPE_CHECKING:
     from nac.codec import Codec
@@ -31,7 +29,7 @@ def encode_verified(
     """Encode, then decode what was written. Raises DamagedError, and leaves no file, unless all of it is there."""
     if job.target == STDIO or is_special(job.target):
         raise OptionError("--verify needs an output file that can be read back")
-    with replacing(Path(os.path.realpath(job.target))) as unfinished:
+    with replacing(job.target) as unfinished:
         metadata = codec.encode_file(job.source, unfinished, kbps=kbps, effort=effort, tags=tags, progress=progress)
         trouble = find_trouble(codec, unfinished, metadata.samples)
         if trouble is not None:

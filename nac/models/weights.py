@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nac.errors import WeightsError
+from nac.files import replacing
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
-from nac.replace import replacing
 
 #: Largest weights file that is opened.
 LIMIT = 1 << 30

@@ -17,11 +17,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nac.errors import NacError, WeightsError
+from nac.files import replacing
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.transform import NOISE_PERIOD
 from nac.models.weights import save_model
-from nac.replace import replacing
 from nac.training.codebooks import CodebookTrainer, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops
