@@ -114,8 +114,8 @@ def compare(
     """Compare two audio files, or all files of two folders that have the same name but for the suffix.
 
     .nac files are decoded first, with the weights file `model` (None: the packaged one). The decoded sound is moved by
-    its delay (unless `keep_delay`) and resampled to the reference's rate (both to `sample_rate` Hz if given); stereo and
-    mono are compared as mono; of different lengths the common part is compared. The notes say what was done.
+    its delay (unless `keep_delay`) and resampled to the reference's rate (both to `sample_rate` Hz if given); stereo
+    and mono are compared as mono; of different lengths the common part is compared. The notes say what was done.
 
     `kind` ("speech", "music", "environmental") and `metrics` are those of `nac.evaluation.metrics.score`; in folders
     the kind is the subfolder's name unless given. `plot` is a picture to write for two files, a folder for two folders.
