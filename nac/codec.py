@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -165,7 +164,7 @@ class Codec:
         """
         samples = _two_dimensional(audio)
         codebooks = _codebooks(kbps)
-        coder = FrameEncoder(self.model, partial(split_codebooks, codebooks, samples.shape[0]), beam_width(effort))
+        coder = FrameEncoder(self.model, samples.shape[0], codebooks, split_codebooks, beam_width(effort))
         resampler = Resampler(sample_rate, self.sample_rate, samples.shape[0])
         parts = coder.push(resampler.push(samples)) + coder.push(resampler.flush()) + coder.flush()
         out = [np.zeros((samples.shape[0], codebooks, 0), np.int16)]
@@ -274,7 +273,7 @@ class StreamEncoder:
                                  block_frames=default_block_frames(channels, kbps), tags=tags)
         self.samples = 0
         self._resampler = Resampler(sample_rate, codec.sample_rate, channels)
-        self._frames = FrameEncoder(codec.model, partial(split_codebooks, codebooks, channels), beam_width(effort),
+        self._frames = FrameEncoder(codec.model, channels, codebooks, split_codebooks, beam_width(effort),
                                     self.metadata.block_frames)
         self._writer = BlockWriter(self.metadata)
         self._begun = False

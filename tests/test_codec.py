@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import nac
 from nac.codec import StreamDecoder
 from nac.errors import AudioError, FormatError, OptionError, WeightsError
-from nac.format.blocks import BlockReader
+from nac.format.blocks import Block, BlockReader
+from nac.format.edit import reduce
 from nac.format.header import read_header
 from tests.conftest import small_model, speech_like
 
@@ -24,6 +25,18 @@ def codec(small_weights: Path) -> nac.Codec:
 
 def sound(channels: int, samples: int, rate: int = 24_000) -> np.ndarray:
     return np.stack([speech_like(samples, rate, seed=i) for i in range(channels)])
+
+
+def stereo(side: float, samples: int) -> np.ndarray:
+    """`[2, samples]` with a side of such a level, relative to mid."""
+    middle, other = speech_like(samples, seed=1), side * speech_like(samples, seed=2)[::-1]
+    return np.stack([middle + other, middle - other]) / 2
+
+
+def blocks_of(data: bytes) -> list[Block]:
+    stream = io.BytesIO(data)
+    blocks = list(BlockReader(stream, read_header(stream)))
+    return [block for block in blocks if isinstance(block, Block)]
 
 
 @settings(deadline=None, max_examples=40)
@@ -193,3 +206,24 @@ def test_a_stream_of_unknown_length(codec: nac.Codec) -> None:
     assert codec.decode(data)[0].shape == (2, 50_000)
     known = codec.encode(samples, 44_100, 6)
     np.testing.assert_allclose(codec.decode(known)[0], codec.decode(data)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("effort", ["fast", "default"])
+def test_a_reduced_file_is_the_one_encoded_at_the_lower_rate(codec: nac.Codec, channels: int, effort: str) -> None:
+    samples = np.concatenate([stereo(level, 25_000)[:channels] for level in (0.5, 0.05, 0.0, 1.0)], 1)
+    full = codec.encode(samples, 24_000, 24, effort)
+    lags = {block.side_lag for block in blocks_of(full)}
+    assert len(lags) == 1 if channels == 1 else len(lags) >= 3
+    for kbps in (12, 6, 3):
+        target = io.BytesIO()
+        reduce(io.BytesIO(full), target, kbps)
+        assert target.getvalue() == codec.encode(samples, 24_000, kbps, effort)
+
+
+@pytest.mark.parametrize("kbps", [1, 2, 5, 7, 18])
+def test_at_any_rate_that_holds_for_a_greedy_search(codec: nac.Codec, kbps: int) -> None:
+    samples = stereo(0.2, 50_000)
+    target = io.BytesIO()
+    reduce(io.BytesIO(codec.encode(samples, 24_000, 24, "fast")), target, kbps)
+    assert target.getvalue() == codec.encode(samples, 24_000, kbps, "fast")

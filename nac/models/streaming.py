@@ -10,10 +10,11 @@ from torch import Tensor
 
 from nac.models.layers import State
 from nac.models.model import NacModel
+from nac.models.quantizer import ANCHORS
 
 Samples = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint16]
-Split = Callable[[int], Sequence[int]]
+Split = Callable[[int, int, int], Sequence[int]]
 
 #: Stages share the bits of stereo so that mid and side end with like errors: each codebook lowers the error power by
 #: this factor, about, so a side that is weaker by its n-th power does without n codebooks.
@@ -41,17 +42,19 @@ class CodedFrames:
 class FrameEncoder:
     """Takes samples `[channels, n]` at the model's rate in any pieces; gives codes.
 
-    `split` tells the codebooks of each channel (mono, or mid and side) at a side lag from 0 to `MAX_LAG`; it has its
-    say for every `chunk` frames. The lag of mono is 0.
+    `split(codebooks, channels, lag)` tells the codebooks of each channel (mono, or mid and side) for a total and a side
+    lag from 0 to `MAX_LAG` (0 for mono), which is chosen for every `chunk` frames. It is asked also for the totals in
+    `ANCHORS`, so that both channels of a file cut down to one of them hold what coding at that rate gives.
 
     The network always sees `chunk` frames at a time, however the samples arrive, so that every cut gives the same
     codes to the bit. The delay is that of the chunk: with `chunk=1` frame f comes as soon as the samples before
     (f + 1) · hop are in.
     """
 
-    def __init__(self, model: NacModel, split: Split, beam: int = 1, chunk: int = 50) -> None:
-        self.model, self.split, self.beam, self.chunk = model, split, beam, chunk
-        self.channels = len(split(0))
+    def __init__(self, model: NacModel, channels: int, codebooks: int, split: Split, beam: int = 1,
+                 chunk: int = 50) -> None:
+        self.model, self.channels, self.codebooks, self.beam, self.chunk = model, channels, codebooks, beam, chunk
+        self._split = split
         self._hop = model.config.hop
         self._device = model.spectrum.scale.device
         self._state: State = {}
@@ -95,12 +98,14 @@ class FrameEncoder:
         # Far beyond full scale there is nothing to hear, and squares would overflow.
         latent = self.model.analyse(torch.from_numpy(samples.clip(-1e3, 1e3)).to(self._device), self._state)[:, :frames]
         lag = self._lag(latent) if self.channels == 2 else 0
-        codes = [self._search(latent[i], count) for i, count in enumerate(self.split(lag))]
+        anchors = list(zip(*(self._split(total, self.channels, lag) for total in ANCHORS), strict=True))
+        counts = self._split(self.codebooks, self.channels, lag)
+        codes = [self._search(latent[i], count, anchors[i]) for i, count in enumerate(counts)]
         return CodedFrames(codes, lag)
 
-    def _search(self, latent: Tensor, count: int) -> Codes:
+    def _search(self, latent: Tensor, count: int, anchors: Sequence[int]) -> Codes:
         # A beam of paths for one frame each: the same result for any number of frames.
-        found = self.model.quantizer.encode(latent, count, self.beam)
+        found = self.model.quantizer.encode(latent, count, self.beam, anchors)
         return found.T.cpu().numpy().astype(np.uint16)
 
     @staticmethod
