@@ -116,8 +116,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     'done'
     """
     with NewFile(path) as new:
+        mode = stat.S_IMODE(os.fstat(new.file.fileno()).st_mode)
         new.file.close()
         yield new.unfinished
         if not new.special:
+            # Some libraries put a file of their own, readable by its owner alone, in the place.
+            os.chmod(new.unfinished, mode)
             with open(new.unfinished, "rb+") as file:
                 os.fsync(file.fileno())

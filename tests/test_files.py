@@ -46,7 +46,9 @@ def test_links_stay_and_permissions_are_those_of_any_new_file(tmp_path: Path) ->
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "plain").write_bytes(b"")
     with replacing(tmp_path / "link") as unfinished:
-        unfinished.write_bytes(b"whole")
+        (tmp_path / "private").touch(0o600)
+        (tmp_path / "private").write_bytes(b"whole")
+        (tmp_path / "private").replace(unfinished)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_bytes() == b"whole"
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
