@@ -121,13 +121,17 @@ def trim(source: Source, target: Source, start: float = 0.0, end: float | None =
         total = _known(find_samples(stream, meta))
         if not (math.isfinite(start) and start >= 0 and (end is None or (math.isfinite(end) and end > start))):
             raise OptionError(f"the times {start} to {end} seconds are no part of a file")
+        if start * meta.sample_rate >= total:
+            raise OptionError(f"nothing is left: the file ends at {total / meta.sample_rate:.2f} s")
         # The small addition: 0.58 * 50 is a little less than 29.
-        last = total if end is None else min(total, math.floor(end * meta.sample_rate + 1e-6))
+        last = total
+        if end is not None and end * meta.sample_rate < total:
+            last = math.floor(end * meta.sample_rate + 1e-6)
         first = math.floor(start * meta.frame_rate + 1e-6)
         first, block_frames = _block_frames(stream, meta, first, last)
         samples = last - _ceil(first * meta.sample_rate, meta.frame_rate)
         if samples <= 0:
-            raise OptionError(f"nothing is left: the file ends at {total / meta.sample_rate:.2f} s")
+            raise OptionError(f"the times {start} to {end} seconds hold less than a sample")
         trimmed = replace(meta, samples=samples, block_frames=block_frames)
         writer = FrameWriter(out, trimmed)
         for frames in frames_of(Scanner(stream, meta), first, trimmed.frames):

@@ -121,9 +121,7 @@ class FrameWriter:
         payloads = self._coder.encode(frames.codes.reshape(-1, size, self._layout.meta.codebooks))
         lags = frames.lags[::size].tolist()
         packed = self._writer.packed
-        self._target.write(
-            b"".join([packed(payload, size, lag) for payload, lag in zip(payloads, lags, strict=True)])
-        )
+        self._target.write(b"".join([packed(payload, size, lag) for payload, lag in zip(payloads, lags, strict=True)]))
 
 
 def side_codebooks(meta: Metadata, lags: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -141,11 +139,11 @@ def split_changes(stream: BinaryIO, meta: Metadata, first: int, count: int) -> l
     changes: list[tuple[int, int]] = []
     before = None
     for block in intact_blocks(scanner):
-        if place >= count:
-            break
         side = scanner.layout.split(block.side_lag)[-1]
         if side != before:
             changes.append((max(place, 0), side))
         before = side
         place += block.frames
+        if place >= count:  # what follows may be damaged
+            break
     return changes

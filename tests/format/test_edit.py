@@ -177,19 +177,32 @@ def test_a_trimmed_stereo_file_begins_at_most_a_fifth_of_a_second_early(side_lag
         assert result.metadata.block_frames == block_frames
 
 
-def test_only_damage_within_the_part_hinders_trimming():
-    made = make(replace(MONO, samples=240_000))
+@pytest.mark.parametrize("meta", [MONO, STEREO])
+def test_only_damage_within_the_part_hinders_trimming(meta):
+    made = make(replace(meta, samples=240_000), lags=(5, 0))
     data = bytearray(made.data)
     data[made.position(4) + 9] ^= 1
     data = bytes(data)
     assert edited(trim, data, 5.0) == edited(trim, made.data, 5.0)
-    assert edited(trim, data, 0.0, 3.9) == edited(trim, made.data, 0.0, 3.9)
+    assert edited(trim, data, 0.3, 3.97) == edited(trim, made.data, 0.3, 3.97)
+    assert edited(trim, made.data, 0.3, 1e308) == edited(trim, made.data, 0.3)
     with pytest.raises(DamagedError):
         edited(trim, data, 3.0, 6.0)
 
 
 @pytest.mark.parametrize(
-    "times", [(-1, None), (2, 1), (1, 1), (math.nan, 2), (0, math.inf), (1.1, None), (0.5, 0.50001)]
+    "times",
+    [
+        (-1, None),
+        (2, 1),
+        (1, 1),
+        (math.nan, 2),
+        (0, math.inf),
+        (1.1, None),
+        (1e308, None),
+        (1e308, 1.5e308),
+        (0.5, 0.50001),
+    ],
 )
 def test_parts_that_are_none_are_refused(times):
     with pytest.raises(OptionError):
