@@ -185,7 +185,7 @@ TOOLS: dict[str, Tool] = {
         # Without its 512 bytes of padding for later comments, which would count as bit rate in short clips.
         Tool("opus", ("opusenc", "--quiet", "--serial", "0", "--padding", "0", "--bitrate", "{kbps}", "{source}",
                       "{target}"),
-             ("opusdec", "--quiet", "--float", "--rate", "{rate}", "{source}", "{target}"), "opus",
+             ("opusdec", "--quiet", "--rate", "{rate}", "{source}", "{target}"), "opus",
              (6, 8, 12, 16, 24), "opus-tools", ("opusenc", "--version")),
         Tool("mp3", ("lame", "--quiet", "-b", "{kbps}", "{source}", "{target}"),
              ("lame", "--quiet", "--decode", "{source}", "{target}"), "mp3",
