@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import nac
+from nac.cli.compare import compare
 from nac.cli.decode import decode
 from nac.cli.edit import cat, reduce, tag, test, trim
 from nac.cli.encode import encode
@@ -43,5 +44,5 @@ def main() -> None:
     """
 
 
-for _verb in (encode, decode, info, test, trim, cat, reduce, tag):
+for _verb in (encode, decode, info, compare, test, trim, cat, reduce, tag):
     main.add_command(_verb)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nac.audio import known_formats, open_audio
-from nac.errors import AudioError
+from nac.errors import AudioError, NacError
 from nac.evaluation.perceptual import resample
 
 if TYPE_CHECKING:
@@ -90,7 +90,11 @@ def _decode(path: Path, weights: str | None) -> tuple[Audio, int]:
         data = path.read_bytes()
     except OSError as error:
         raise AudioError(f"cannot read {path}: {error.strerror or error}") from None
-    audio, sample_rate = _codec(weights).decode(data)
+    codec = _codec(weights)
+    try:
+        audio, sample_rate = codec.decode(data)
+    except NacError as error:
+        raise type(error)(f"{path}: {error}") from None
     return np.asarray(audio, dtype=np.float32), int(sample_rate)
 
 

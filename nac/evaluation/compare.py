@@ -10,7 +10,7 @@ from pathlib import Path
 from nac.errors import AudioError, OptionError
 from nac.evaluation.align import delay
 from nac.evaluation.clips import KINDS, Audio, Clip, find_clips, load_audio, mono, same_rate
-from nac.evaluation.metrics import METRICS, score, unavailable
+from nac.evaluation.metrics import METRICS, default_metrics, score, unavailable
 from nac.evaluation.plots import FORMATS, plot_comparison
 from nac.evaluation.tables import aligned, cell, columns, csv_text, heading, json_text, means
 
@@ -129,9 +129,12 @@ def compare(
         raise OptionError(f"no such kind of sound: {kind}; there are {', '.join(KINDS)}")
     if sample_rate is not None and not 1000 <= sample_rate <= 384000:
         raise OptionError(f"cannot compare at {sample_rate} Hz; 1000 to 384000 are possible")
-    hints = unavailable(chosen)
+    hints = unavailable(default_metrics(kind) if chosen is None else chosen)
     weights = None if model is None else os.fspath(model)
     if first.is_dir() != second.is_dir():
+        for path in (first, second):
+            if not path.exists():
+                raise AudioError(f"there is no file or folder {path}")
         raise AudioError(f"cannot compare a file with a folder: {first}, {second}")
     if first.is_dir():
         couples, unpaired = pair_up(find_clips(first), find_clips(second))
