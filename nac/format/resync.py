@@ -22,6 +22,9 @@ LONGEST_SPAN = 1 << 17
 FEW = 64
 NEAR = 16
 """A lone block is believed if it is at most this many blocks ahead; farther ones only by a second witness."""
+FAR = 1 << 16
+"""Where the length is unknown, no block farther ahead is believed at all. Two blocks with the same damage at the same
+place have witnesses in each other: their numbers seem to be consecutive, but are arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class _Piece:
         """Sorted positions, and sizes, of all blocks with a number that can be; fills in their numbers."""
         layout, data = self._layout, self._data
         if layout.blocks is None:
-            wanted = [(layout.block_frames, index, MAX_BLOCKS - 1)]
+            wanted = [(layout.block_frames, index, min(index + FAR, MAX_BLOCKS - 1))]
         else:
             wanted = [
                 (layout.block_frames, index, layout.blocks - 2),

@@ -62,6 +62,18 @@ def test_a_block_is_found_wherever_it_lies(distance, index):
     assert window.position == distance
 
 
+@pytest.mark.parametrize("bit", range(8))
+@pytest.mark.parametrize("samples", [None, 24000 * 4])
+def test_neighbours_with_the_same_damage_are_no_witnesses_of_each_other(samples, bit):
+    made = make(replace(META, samples=samples), samples=24000 * 4)
+    data = bytearray(made.data)
+    for index in (4, 5):
+        data[made.position(index) - 1] ^= 1 << bit  # the last byte of the block before
+    _, items, _ = read(bytes(data))
+    lost = [(item.first_frame, item.frames) for item in items if isinstance(item, Damage)]
+    assert lost == [(30, 20)]
+
+
 def test_a_lone_block_far_ahead_is_not_believed_but_two_are():
     made = make(replace(META, samples=100 * 4800))
     one, two = made.position(70), made.position(71)
