@@ -1,47 +1,112 @@
-"""Speed, memory and start-up time of nac beside EnCodec's 24 kHz model, in one run.
+"""Speed, memory, start-up time and complexity of nac beside other codecs, in one run.
 
     python scripts/benchmark.py
+    python scripts/benchmark.py --chart cost.png --longest 60
     pip install --no-deps encodec einops      # for the rows of EnCodec (its code; random weights serve for speed)
 
 Close other programs first; compare ratios, not seconds.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
-from nac.evaluation.speed import PEERS, measure, memory, start_up
+from nac.errors import NacError
+from nac.evaluation.codecs import TOOLS
+from nac.evaluation.commands import edits, lengths_up_to, over_length, start_up
+from nac.evaluation.plots import new_figure, save
+from nac.evaluation.speed import PEERS, Speed, measure, measure_tool
+
+TOOL_NAMES = {"opus": "Opus", "mp3": "MP3"}
 
 
-@click.command()
-@click.option("--threads", default="1,2", show_default=True, help="Numbers of threads to try.")
-@click.option("--minutes", default="1,60", show_default=True, help="Lengths of audio for the memory figures.")
-@click.option("--seconds", default=20, show_default=True, help="Length of audio for the speed figures.")
-def main(threads: str, minutes: str, seconds: int) -> None:
-    """Print three tables in Markdown."""
-    print(f"Speed at 6 kbps on {seconds} s of audio: times real time, and CPU seconds per second of audio\n")
-    print("| codec | threads | encode | decode | encode CPU s/s | decode CPU s/s |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    rows = {}
-    for count in (int(text) for text in threads.split(",")):
-        for name in PEERS:
-            speed = measure(name, count, seconds)
-            if speed is None:
-                print(f"| {name} | {count} | not installed | | | |")
-                continue
-            rows[name, count] = speed
-            print(f"| {name} | {count} | {1 / speed.encode_wall:.0f}x | {1 / speed.decode_wall:.0f}x "
-                  f"| {speed.encode_cpu:.4f} | {speed.decode_cpu:.4f} |", flush=True)
-        if ("nac", count) in rows and ("EnCodec 24 kHz", count) in rows:
-            ours, theirs = rows["nac", count], rows["EnCodec 24 kHz", count]
-            print(f"| nac / EnCodec | {count} | {theirs.encode_wall / ours.encode_wall:.1f} times the speed "
-                  f"| {theirs.decode_wall / ours.decode_wall:.1f} times the speed | | |", flush=True)
-    print("\nPeak memory and time of the command line at 6 kbps\n")
-    print("| audio | encode MB | decode MB | encode s | decode s |\n| --- | --- | --- | --- | --- |")
-    for length, (encoded, decoded) in memory(tuple(int(text) for text in minutes.split(","))).items():
-        print(f"| {length} min | {encoded.peak:.0f} | {decoded.peak:.0f} | {encoded.wall:.1f} | {decoded.wall:.1f} |",
-              flush=True)
-    print("\nStart-up\n\n| command | seconds |\n| --- | --- |")
-    for name, wall in start_up().items():
-        print(f"| {name} | {wall:.2f} |")
+def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise click.BadParameter(f"{text!r} is no list of whole numbers; write for example 1,2")
+    return numbers
+
+
+@click.command(help=__doc__)
+@click.option("--threads", default="1,2", callback=_numbers, show_default=True, help="Numbers of threads to try.")
+@click.option("--minutes", default="1,60", callback=_numbers, show_default=True, help="Lengths for the memory table.")
+@click.option("--seconds", default=20, type=click.IntRange(1), show_default=True, help="Length for the speed table.")
+@click.option("--chart", type=click.Path(path_type=Path), help="Picture (.png, .svg, .pdf) of the cost over length.")
+@click.option("--longest", default=10.0, type=click.FloatRange(0.1), show_default=True, help="Minutes, in the chart.")
+def main(threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart: Path | None, longest: float) -> None:
+    try:
+        if chart is not None:
+            new_figure(1, 1)  # a missing matplotlib shall not show after an hour
+        speeds(threads, seconds)
+        table("Peak memory and time of the command line at 6 kbps",
+              "audio | encode MB | decode MB | encode s | decode s")
+        for length, encoded, decoded in over_length([60 * count for count in minutes]):
+            row(f"{length / 60:g} min", f"{encoded.peak:.0f}", f"{decoded.peak:.0f}",
+                f"{encoded.wall:.1f}", f"{decoded.wall:.1f}")
+        table("Work on files without the model, 60 minutes at 24 kbps", "command | times real time")
+        for name, times in edits().items():
+            row(name, f"{times:,.0f}x")
+        table("Start-up", "command | seconds")
+        for name, wall in start_up().items():
+            row(name, f"{wall:.2f}")
+        if chart is not None:
+            from nac.evaluation.speed_charts import length_chart
+
+            save(length_chart(list(over_length(lengths_up_to(60 * longest)))), chart)
+            click.echo(f"wrote {chart}", err=True)
+        complexity()  # last: torch in this process would count as memory of the commands that it starts
+    except (NacError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def speeds(threads: Sequence[int], seconds: int) -> None:
+    """The table of codecs: neural ones at 6 kbps by number of threads, then command-line tools."""
+    table(f"Speed at 6 kbps on {seconds} s of audio: times real time, and CPU seconds per second of audio "
+          "(of opusenc, opusdec and lame: user time of the whole program)",
+          "codec | threads | encode | decode | encode CPU s/s | decode CPU s/s")
+    for count in threads:
+        rows = {name: _speed_row(name, count, measure(name, count, seconds)) for name in PEERS}
+        ours, theirs = rows["nac"], rows["EnCodec 24 kHz"]
+        if ours is not None and theirs is not None:
+            row("nac / EnCodec", str(count), f"{theirs.encode_wall / ours.encode_wall:.1f} times the speed",
+                f"{theirs.decode_wall / ours.decode_wall:.1f} times the speed", "", "")
+    for name, shown in TOOL_NAMES.items():
+        _speed_row(f"{shown} ({TOOLS[name].rates[0]:g} kbps)", 1, measure_tool(name, seconds))
+
+
+def _speed_row(name: str, threads: int, speed: Speed | None) -> Speed | None:
+    if speed is None:
+        row(name, str(threads), "not installed", "", "", "")
+        return None
+    row(name, str(threads), f"{1 / speed.encode_wall:.0f}x", f"{1 / speed.decode_wall:.0f}x",
+        f"{speed.encode_cpu:.4f}", f"{speed.decode_cpu:.4f}")
+    return speed
+
+
+def complexity() -> None:
+    """The table of what the packaged model is made of."""
+    from nac.codec import Codec, beam_width
+    from nac.evaluation.complexity import parts
+
+    beams = {"greedy": 1, f"default ({beam_width('default')} paths)": beam_width("default")}
+    table("Complexity at 6 kbps, mono: millions of parameters, and of multiply-accumulates per second of audio",
+          "part | parameters | MAC/s")
+    for part in parts(Codec.load().model, 6, beams):
+        row(part.name, f"{part.parameters / 1e6:.2f} M", f"{part.products / 1e6:.0f} M")
+
+
+def table(title: str, columns: str) -> None:
+    """The head of a Markdown table."""
+    click.echo(f"\n{title}\n\n| {columns} |\n|{' --- |' * (columns.count('|') + 1)}")
+
+
+def row(*cells: str) -> None:
+    """A row of it."""
+    click.echo(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

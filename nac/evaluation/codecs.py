@@ -154,7 +154,10 @@ class Tool:
         samples = np.frombuffer(target.read_bytes(), "<i2").astype(np.float32) / np.float32(32768)
         return samples[None], self.input_rate or sample_rate
 
-    def _run(self, command: tuple[str, ...], source: Path, target: Path, kbps: float, sample_rate: int) -> None:
+    def filled(
+        self, command: tuple[str, ...], source: Path, target: Path, kbps: float, sample_rate: int
+    ) -> list[str]:
+        """`command`, the tool's encoder or decoder, with the values in their places."""
         values = {
             "source": str(source),
             "target": str(target),
@@ -162,7 +165,10 @@ class Tool:
             "kbps": f"{kbps:g}",
             "rate": str(sample_rate),
         }
-        filled = [part.format(**values) for part in command]
+        return [part.format(**values) for part in command]
+
+    def _run(self, command: tuple[str, ...], source: Path, target: Path, kbps: float, sample_rate: int) -> None:
+        filled = self.filled(command, source, target, kbps, sample_rate)
         try:
             done = subprocess.run(filled, capture_output=True, text=True, errors="replace", timeout=TOOL_SECONDS)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Speed and memory, always beside a peer in the same run: figures alone say more of the machine than of the code.
+"""Speed of codecs, always beside a peer in the same run: figures alone say more of the machine than of the code.
 
 Every measurement is a process of its own, so that no figure contains another's caches, threads or imports.
 """
@@ -10,13 +10,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from nac.audio import AudioWriter
+from nac.evaluation.codecs import TOOLS
+from nac.evaluation.commands import run_command
 
 SECONDS = 20
 ROUNDS = 3
@@ -113,61 +116,24 @@ def measure(name: str, threads: int, seconds: int = SECONDS, rounds: int = ROUND
     return Speed(*(value / seconds for value in json.loads(run.stdout.splitlines()[-1])))
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished command: wall seconds, CPU seconds, and the peak of its resident memory in MB."""
+def measure_tool(name: str, seconds: int = SECONDS, rounds: int = ROUNDS) -> Speed | None:
+    """Speed of a codec of `nac.evaluation.codecs.TOOLS`, at its lowest usual bit rate; None where it is not installed.
 
-    wall: float
-    cpu: float
-    peak: float
-
-
-def run_command(arguments: list[str]) -> Run:
-    """Run a command to its end and account for it.
+    Its CPU seconds are user time, start of the program included.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: it is installed but fails.
     """
-    start = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(arguments)} failed with code {process.returncode}")
-    return Run(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def memory(minutes: tuple[int, ...] = (1, 60)) -> dict[int, tuple[Run, Run]]:
-    """Encode and decode files of so many minutes on the command line."""
-    import soundfile
-
-    nac = [sys.executable, "-m", "nac"]
-    out = {}
+    tool = TOOLS[name]
+    if tool.missing() is not None:
+        return None
+    rate, rows = 24_000, []
     with tempfile.TemporaryDirectory() as folder:
-        wav, coded, back = (str(Path(folder, name)) for name in ("a.wav", "a.nac", "b.wav"))
-        for length in minutes:
-            minute = test_signal(60)
-            with soundfile.SoundFile(wav, "w", 24_000, 1, "PCM_16") as file:
-                for _ in range(length):
-                    file.write(minute)
-            encoded = run_command([*nac, "encode", wav, coded, "--quiet", "--force"])
-            out[length] = encoded, run_command([*nac, "decode", coded, back, "--quiet", "--force"])
-    return out
-
-
-def start_up(rounds: int = 5) -> dict[str, float]:
-    """Wall seconds, the least of some rounds, from start to end of small commands."""
-    import soundfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        wav, coded, back = (str(Path(folder, name)) for name in ("a.wav", "a.nac", "b.wav"))
-        soundfile.write(wav, test_signal(0.02), 24_000)
-        nac = [sys.executable, "-m", "nac"]
-        run_command([*nac, "encode", wav, coded, "--quiet"])
-        commands = {
-            "python -c pass": [sys.executable, "-c", "pass"],
-            "nac info": [*nac, "info", coded],
-            "import torch": [sys.executable, "-c", "import torch"],
-            "nac decode (20 ms of audio)": [*nac, "decode", coded, back, "--quiet", "--force"],
-        }
-        return {name: min(run_command(command).wall for _ in range(rounds)) for name, command in commands.items()}
+        source, coded, back = Path(folder, "in.wav"), Path(folder, f"coded.{tool.suffix}"), Path(folder, "out.wav")
+        with AudioWriter(source, rate, 1, subtype="pcm16") as writer:
+            writer.write(test_signal(seconds, rate)[None])
+        for _ in range(rounds):
+            encoded = run_command(tool.filled(tool.encoder, source, coded, tool.rates[0], rate))
+            decoded = run_command(tool.filled(tool.decoder, coded, back, tool.rates[0], rate))
+            rows.append((encoded.wall, decoded.wall, encoded.user, decoded.user))
+    return Speed(*(float(value) / seconds for value in np.min(rows, 0)))

@@ -1,0 +1,133 @@
+"""What whole commands cost: wall and processor seconds, peak memory, over the length of the audio and at start-up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nac.format.blocks import BlockWriter
+from nac.format.header import Metadata, frame_count, pack_header
+from nac.format.layout import Layout, default_block_frames
+
+NAC = (sys.executable, "-m", "nac")
+RATE = 24_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished command: wall seconds, user CPU seconds, and the peak of its resident memory in MB.
+
+    The peak is at least the memory of the process that started the command: the system counts from there.
+    """
+
+    wall: float
+    user: float
+    peak: float
+
+
+def run_command(arguments: Sequence[str]) -> Run:
+    """Run a command to its end and account for it.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} failed with code {process.returncode}")
+    return Run(time.perf_counter() - start, usage.ru_utime, usage.ru_maxrss / 1024)
+
+
+def over_length(lengths: Sequence[float]) -> Iterator[tuple[float, Run, Run]]:
+    """For files of so many seconds: the seconds, and what `nac encode` at 6 kbps and `nac decode` cost.
+
+    Runs as it is iterated over.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wav, coded, back = (str(Path(folder, name)) for name in ("a.wav", "a.nac", "b.wav"))
+        for seconds in lengths:
+            _write_noise(wav, seconds)
+            encoded = run_command([*NAC, "encode", wav, coded, "--quiet", "--force"])
+            yield seconds, encoded, run_command([*NAC, "decode", coded, back, "--quiet", "--force"])
+
+
+def lengths_up_to(longest: float) -> list[float]:
+    """Seconds from 1 to `longest`, each about four times the one before.
+
+    >>> lengths_up_to(60)
+    [1.0, 4.0, 15.0, 60.0]
+    """
+    if longest <= 1:
+        return [float(longest)]
+    steps = max(1, round(float(np.log(longest) / np.log(4))))
+    return [float(np.round(value)) for value in np.geomspace(1, longest, steps + 1)]
+
+
+def edits(minutes: int = 60, kbps: int = 24) -> dict[str, float]:
+    """How many times faster than real time `nac reduce` and `nac trim` are, start of the program included.
+
+    The file has so many minutes of codes that are noise, which costs what any other codes do.
+    """
+    seconds = minutes * 60
+    with tempfile.TemporaryDirectory() as folder:
+        whole, part = Path(folder, "whole.nac"), str(Path(folder, "part.nac"))
+        write_codes(whole, seconds, kbps)
+        commands = {
+            f"nac reduce ({kbps} to 6 kbps)": ["reduce", str(whole), part, "--kbps", "6"],
+            "nac trim (half of it)": ["trim", str(whole), part, "--start", str(seconds / 4),
+                                      "--end", str(seconds * 3 / 4)],
+        }  # fmt: skip
+        return {name: seconds / run_command([*NAC, *command, "--quiet", "--force"]).wall
+                for name, command in commands.items()}
+
+
+def write_codes(path: Path, seconds: float, kbps: int) -> None:
+    """A mono `.nac` file of so many seconds whose codes are noise."""
+    samples = int(seconds * RATE)
+    size = default_block_frames(1, kbps)
+    meta = Metadata(RATE, 1, samples, kbps, 2 * kbps, 0, "noise", block_frames=size)
+    writer, rng = BlockWriter(meta), np.random.default_rng(0)
+    (codebooks,) = Layout(meta).split(0)
+    frames = frame_count(samples, RATE)
+    with path.open("wb") as file:
+        file.write(pack_header(meta))
+        for first in range(0, frames, size):
+            file.write(writer.block([rng.integers(0, 1024, (codebooks, min(size, frames - first)))]))
+
+
+def start_up(rounds: int = 5) -> dict[str, float]:
+    """Wall seconds, the least of some rounds, from start to end of small commands."""
+    with tempfile.TemporaryDirectory() as folder:
+        wav, coded, back = (str(Path(folder, name)) for name in ("a.wav", "a.nac", "b.wav"))
+        _write_noise(wav, 0.02)
+        run_command([*NAC, "encode", wav, coded, "--quiet"])
+        commands: dict[str, list[str]] = {
+            "python -c pass": [sys.executable, "-c", "pass"],
+            "nac info": [*NAC, "info", coded],
+            "import torch": [sys.executable, "-c", "import torch"],
+            "nac decode (20 ms of audio)": [*NAC, "decode", coded, back, "--quiet", "--force"],
+        }
+        return {name: min(run_command(command).wall for _ in range(rounds)) for name, command in commands.items()}
+
+
+def _write_noise(path: str, seconds: float) -> None:
+    """A 16-bit WAV file of noise, written minute by minute: its length shall not count as memory of ours."""
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    left = round(seconds * RATE)
+    minute = (0.1 * rng.standard_normal(min(left, 60 * RATE))).astype(np.float32)
+    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
+        while left > 0:
+            file.write(minute[:left])
+            left -= len(minute)

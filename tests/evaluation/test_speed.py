@@ -1,0 +1,85 @@
+"""What the benchmark stands on. Times are never compared: they are only there, and those of all that was asked for."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nac.evaluation import codecs
+from nac.evaluation.commands import Run, edits, run_command, write_codes
+from nac.evaluation.complexity import parts
+from nac.evaluation.plots import save
+from nac.evaluation.speed import measure_tool
+from nac.format.check import check
+from nac.models.layers import DepthwiseConv
+from tests.conftest import small_model
+
+
+def test_products_are_those_of_the_layers() -> None:
+    """The count of the running model is what its layers' sizes say."""
+    model = small_model(codebook_size=1024)
+    config, frames = model.config, 50
+    counted = 0
+
+    def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
+        nonlocal counted
+        counted += layer.weight.numel() * inputs[0].shape[1]
+
+    for layer in model.modules():
+        if isinstance(layer, (nn.Linear, DepthwiseConv)):
+            layer.register_forward_hook(count)
+    bands = frames * config.hop * config.bands  # energies of the bands: once in the encoder, to and fro in the decoder
+    with torch.no_grad():
+        model.analyse(torch.zeros(1, 24_000))
+        encoder, counted = counted + bands, 0
+        model.synthesise(torch.zeros(1, frames, config.latent_dim), torch.zeros(1, frames, dtype=torch.long))
+        decoder = counted + 2 * bands
+    found = {part.name: part for part in parts(model, 6, {"greedy": 1, "wide": 4})}
+    assert found["encoder"].products == encoder
+    assert found["decoder"].products == decoder
+    assert found["encoder"].parameters == sum(p.numel() for p in model.encoder.parameters())
+    books = sum(config.codebook_size * config.codebook_dim(index) for index in range(12))
+    assert found["codebook search, greedy"].parameters == books
+    assert found["codebook search, greedy"].products == frames * books
+    # Of 12 stages all but the first, and the one after the anchor at 6, go on from four paths.
+    low = config.codebook_size * config.low_dim
+    assert found["codebook search, wide"].products == frames * low * (2 + 10 * 4)
+
+
+def test_run_command_accounts_and_reports_failure() -> None:
+    run = run_command([sys.executable, "-c", "x = bytearray(300_000_000)"])
+    assert run.wall > 0 and run.peak > 300
+    with pytest.raises(RuntimeError, match="failed with code 3"):
+        run_command([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_codes_of_noise_are_an_intact_file(tmp_path: Path) -> None:
+    write_codes(tmp_path / "a.nac", 61.5, 24)
+    report = check(tmp_path / "a.nac")
+    assert report.intact and report.duration == 61.5 and report.kbps == 24
+
+
+def test_edits_are_timed() -> None:
+    times = edits(minutes=1)
+    assert [name.split(" (")[0] for name in times] == ["nac reduce", "nac trim"]
+    assert all(value > 0 for value in times.values())
+
+
+@pytest.mark.parametrize("name", ["opus", "mp3"])
+def test_tools_are_timed_where_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if codecs.TOOLS[name].missing() is None:
+        speed = measure_tool(name, seconds=1, rounds=1)
+        assert speed is not None and min(speed.encode_wall, speed.decode_wall) > 0
+    monkeypatch.setattr(codecs.shutil, "which", lambda program: None)
+    assert measure_tool(name) is None
+
+
+def test_chart_of_any_lengths(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from nac.evaluation.speed_charts import length_chart
+
+    for lengths in ([6.0], [1, 10, 3600]):
+        save(length_chart([(n, Run(n / 9, n, 400), Run(n / 20, n, 9000)) for n in lengths]), tmp_path / "a.png")
+        assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
