@@ -254,9 +254,8 @@ def source_hash() -> str:
     """A hash of the code of this package that makes and reads files, so that a change of it is a new codec."""
     root = Path(nac.__file__).parent
     digest = hashlib.sha256()
-    for folder in ("codec.py", "audio", "format", "models"):
-        path = root / folder
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+    for part in (root, root / "audio", root / "format", root / "models"):
+        for file in sorted(part.glob("*.py")):
             digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 

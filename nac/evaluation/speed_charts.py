@@ -25,7 +25,8 @@ def length_chart(rows: Sequence[tuple[float, Run, Run]]) -> Any:
         axes = figure.add_subplot(1, 2, place + 1)
         for verb, (name, colour, marker) in enumerate(styles):
             values = [getattr(row[1 + verb], field) for row in rows]
-            axes.plot(lengths, values, color=colour, marker=marker, markersize=5, label=f"nac {name}")
+            axes.plot(lengths, values, color=colour, marker=marker, markersize=5 - verb, linewidth=3 - 2 * verb,
+                      label=f"nac {name}")  # the second within the first, where they are equal
         if field == "wall":
             axes.plot(lengths, lengths, color="#999999", linewidth=1, linestyle="--", label="real time")
         axes.set_xscale("log")
@@ -34,10 +35,12 @@ def length_chart(rows: Sequence[tuple[float, Run, Run]]) -> Any:
         shown = {at: text for at, text in TICKS.items() if min(lengths) <= at <= max(lengths)}
         axes.set_xticks(list(shown), list(shown.values()))
         axes.minorticks_off()
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
         if field == "peak":  # a flat line would else fill the whole height with its wobble
             peaks = [run.peak for row in rows for run in row[1:]]
             axes.set_ylim(min(50.0, *peaks), max(5000.0, *peaks))
-            axes.set_yticks([50, 100, 200, 500, 1000, 2000, 5000], [50, 100, 200, 500, 1000, 2000, 5000])
+            axes.set_yticks([50, 100, 200, 500, 1000, 2000, 5000])
+            axes.minorticks_off()
         axes.set_title(title, loc="left", fontsize=11)
         axes.set_xlabel("length of the audio")
         axes.set_ylabel(unit)
