@@ -44,7 +44,7 @@ def test_untrained_model_is_the_linear_codec() -> None:
     torch.manual_seed(0)
     model = NacModel(SMALL).eval()
     t = np.arange(24_000) / 24_000
-    signal = torch.from_numpy((0.3 * np.sin(2 * np.pi * 440 * t) + 0.1 * np.sin(2 * np.pi * 3000 * t))).float()
+    signal = torch.from_numpy(0.3 * np.sin(2 * np.pi * 440 * t) + 0.1 * np.sin(2 * np.pi * 3000 * t)).float()
     with torch.inference_mode():
         latent = model.analyse(torch.nn.functional.pad(signal, (0, 480))[None])
         out = model.synthesise(latent, torch.full(latent.shape[:2], 48))[0, 480:]
