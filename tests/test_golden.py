@@ -49,3 +49,12 @@ def test_levels_come_back(codec: nac.Codec) -> None:
         decoded, _ = codec.decode(codec.encode(original, rate, kbps))
         ratio = np.sqrt(np.square(decoded).mean() / np.square(original).mean())
         assert 0.6 < ratio < 1.4
+
+
+def test_alike_channels_gain_from_each_other(codec: nac.Codec) -> None:
+    """Stereo at 6 kbps beats two mono files at 3 kbps where the channels are alike."""
+    voice, rate = golden_sound("nac-24k-mono")
+    stereo = np.concatenate([voice, 0.8 * voice])
+    together, _ = codec.decode(codec.encode(stereo, rate, 6))
+    apart = np.concatenate([codec.decode(codec.encode(channel, rate, 3))[0] for channel in stereo])
+    assert np.square(together - stereo).mean() < 0.7 * np.square(apart - stereo).mean()
