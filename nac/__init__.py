@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from nac.errors import AudioError, DamagedError, FormatError, NacError, OptionError, WeightsError
 
 if TYPE_CHECKING:
-    from nac.codec import Codec, StreamDecoder, StreamEncoder
+    from nac.codec import Codec
     from nac.format.header import Metadata, read_header
+    from nac.stream import StreamDecoder, StreamEncoder
 
 __all__ = ["AudioError", "Codec", "DamagedError", "FormatError", "Metadata", "NacError", "OptionError",
            "StreamDecoder", "StreamEncoder", "WeightsError", "__version__", "read_header"]
 __version__ = "0.1.0"
 
 # Loading torch takes seconds: only who asks for a model waits for it.
-_LAZY = {"Codec": "nac.codec", "StreamDecoder": "nac.codec", "StreamEncoder": "nac.codec",
+_LAZY = {"Codec": "nac.codec", "StreamDecoder": "nac.stream", "StreamEncoder": "nac.stream",
          "Metadata": "nac.format.header", "read_header": "nac.format.header"}
 
 

@@ -1,6 +1,9 @@
 """Audio to bytes and back: lengths, rates, channels, levels, cuts, damage."""
 
 import io
+import os
+import select
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nac
-from nac.codec import StreamDecoder
 from nac.errors import AudioError, FormatError, OptionError, WeightsError
 from nac.format.blocks import Block, BlockReader
 from nac.format.edit import reduce
@@ -64,7 +66,7 @@ def test_blocks_decode_as_the_whole(codec: nac.Codec) -> None:
     samples = sound(2, 100_000, 44_100)
     data = codec.encode(samples, 44_100, 8)
     stream = io.BytesIO(data)
-    decoder = StreamDecoder(codec, read_header(stream))
+    decoder = nac.StreamDecoder(codec, read_header(stream))
     parts = [decoder.push(item) for item in BlockReader(stream, decoder.metadata)] + [decoder.flush()]
     whole = codec.decode(data)[0]
     joined = np.concatenate(parts, 1)
@@ -227,3 +229,32 @@ def test_at_any_rate_that_holds_for_a_greedy_search(codec: nac.Codec, kbps: int)
     target = io.BytesIO()
     reduce(io.BytesIO(codec.encode(samples, 24_000, 24, "fast")), target, kbps)
     assert target.getvalue() == codec.encode(samples, 24_000, kbps, "fast")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_live_pipe_gets_each_block_when_it_is_due(codec: nac.Codec, tmp_path: Path) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    os.mkfifo(source)
+    os.mkfifo(target)
+    samples = sound(1, 60_000)
+    wav = io.BytesIO()
+    soundfile.write(wav, samples.T, 24_000, "FLOAT", format="WAV")
+    data = wav.getvalue()
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(codec.encode_file, source, target, kbps=6)
+        with open(source, "wb", buffering=0) as feed:
+            feed.write(data[:1000])
+            with open(target, "rb", buffering=0) as out:
+                feed.write(data[1000:len(data) // 2])  # 1.25 s
+                first = 9 + 28 + 5 + 750  # header, metadata, one block
+                got = b""
+                while len(got) < first and select.select([out], [], [], 60)[0]:
+                    got += out.read(first - len(got))
+                assert len(got) == first, "nothing came while the input was still open"
+                feed.write(data[len(data) // 2:])
+                feed.close()
+                while piece := out.read(1 << 16):
+                    got += piece
+        done.result()
+    decoded, _ = codec.decode(got)
+    np.testing.assert_array_equal(decoded, codec.decode(codec.encode(samples, 24_000, 6))[0])

@@ -86,13 +86,10 @@ def parse_tags(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def damage_line(damage: Damage, frame_rate: int) -> str:
-    """One finding in a damaged file, with its time if audio is lost.
-
-    A frame overlaps the one before it, so that its loss is heard one frame earlier too.
-    """
+    """One finding in a damaged file, with its time if audio is lost."""
     if not damage.frames:
         return damage.reason
-    begin, end = max(0, damage.first_frame - 1) / frame_rate, (damage.first_frame + damage.frames) / frame_rate
+    begin, end = damage.seconds(frame_rate)
     return f"lost from {show_time(begin)} to {show_time(end)}: {damage.reason}"
 
 

@@ -38,7 +38,7 @@ def encode_verified(
 
 def find_trouble(codec: Codec, path: Path, samples: int | None) -> str | None:
     """What is wrong with a file that should decode to `samples` samples; None if nothing is."""
-    from nac.codec import StreamDecoder
+    from nac.stream import StreamDecoder
 
     decoded = 0
     with path.open("rb") as stream:

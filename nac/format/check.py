@@ -55,9 +55,8 @@ class Report:
         return self._rate(self.total_bytes)
 
     def damage_seconds(self, damage: Damage) -> tuple[float, float]:
-        """When a damaged part begins and ends."""
-        rate = self.metadata.frame_rate if self.metadata else 1
-        return damage.first_frame / rate, (damage.first_frame + damage.frames) / rate
+        """When the sound that is lost by one of `damage` begins and ends."""
+        return damage.seconds(self.metadata.frame_rate if self.metadata else 1)
 
     def _rate(self, size: int) -> float | None:
         return size * 8 / 1000 / self.duration if self.duration else None

@@ -42,6 +42,17 @@ class Damage:
     position: int = 0
     at_end: bool = False
 
+    def seconds(self, frame_rate: int) -> tuple[float, float]:
+        """When the sound that is lost begins and ends; twice the same time if none is.
+
+        A frame overlaps the one before it, so its loss is heard one frame earlier too.
+
+        >>> Damage(2, 100, 50, "the checksum is wrong").seconds(50)
+        (1.98, 3.0)
+        """
+        first = max(0, self.first_frame - 1) if self.frames else self.first_frame
+        return first / frame_rate, (self.first_frame + self.frames) / frame_rate
+
 
 def block_checksum(index: int, data: bytes) -> int:
     """CRC-32 over the block's number (4 bytes) and its bytes."""

@@ -37,7 +37,7 @@ def test_damage_is_counted_and_placed():
     assert not report.intact
     assert (report.intact_blocks, report.damaged_blocks) == (3, 3)
     assert (report.frames, report.lost_frames) == (51, 30)
-    assert [report.damage_seconds(damage) for damage in report.damage] == [(0.2, 0.4), (0.6, 1.0), (1.02, 1.02)]
+    assert [report.damage_seconds(damage) for damage in report.damage] == [(0.18, 0.4), (0.58, 1.0), (1.02, 1.02)]
     assert report.total_bytes == len(data) + 3
 
 

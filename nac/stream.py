@@ -1,0 +1,204 @@
+"""Audio to the bytes of a `.nac` file, and blocks of a file to audio, piece by piece in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nac.audio import Resampler
+from nac.errors import AudioError, WeightsError
+from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
+from nac.format.header import Metadata, pack_header
+from nac.format.layout import default_block_frames, split_codebooks
+from nac.models.model import NacModel
+from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
+from nac.settings import beam_width, codebooks_for
+
+Samples = npt.NDArray[np.float32]
+Tags = tuple[tuple[str, str], ...]
+
+#: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
+PREROLL = 32
+
+
+class LoadedModel(Protocol):
+    """What streams need of a `nac.Codec`."""
+
+    model: NacModel
+    fingerprint: int
+
+
+@dataclass
+class DecodeReport:
+    """What decoding found: `damage` lists what was lost; times are in seconds of the whole file."""
+
+    metadata: Metadata
+    samples: int = 0
+    damage: list[Damage] = field(default_factory=list)
+
+    @property
+    def damaged_times(self) -> list[tuple[float, float]]:
+        """(start, end) of each stretch of lost audio, in seconds."""
+        return [item.seconds(self.metadata.frame_rate) for item in self.damage if item.frames]
+
+
+class StreamEncoder:
+    """Samples `[channels, n]` at `sample_rate` in, bytes of a `.nac` file out, whatever the cut.
+
+    >>> import nac
+    >>> stream = StreamEncoder(nac.Codec.load(), sample_rate=16_000, channels=1, kbps=6)
+    >>> data = stream.push(np.zeros((1, 8_000), np.float32)) + stream.flush()
+    >>> data[:3]
+    b'NAC'
+    """
+
+    def __init__(self, codec: LoadedModel, sample_rate: int, channels: int, kbps: int = 6,
+                 effort: str | int = "default", tags: Tags = (), samples: int | None = None) -> None:
+        codebooks, config = codebooks_for(kbps), codec.model.config
+        if channels not in (1, 2):
+            raise AudioError(f"{channels} channels cannot be coded; give 1 or 2")
+        self.metadata = Metadata(sample_rate, channels, samples, kbps, codebooks, codec.fingerprint, config.name,
+                                 block_frames=default_block_frames(channels, kbps), tags=tags)
+        self.samples = 0
+        self._resampler = Resampler(sample_rate, config.sample_rate, channels)
+        self._frames = FrameEncoder(codec.model, channels, codebooks, split_codebooks, beam_width(effort),
+                                    self.metadata.block_frames)
+        self._writer = BlockWriter(self.metadata)
+        self._begun = False
+
+    def push(self, samples: Samples) -> bytes:
+        """Take samples; return the bytes that are ready, maybe none.
+
+        Raises:
+            AudioError: another number of channels, or values that are no finite numbers.
+        """
+        if samples.ndim != 2 or samples.shape[0] != self.metadata.channels:
+            raise AudioError(f"expected samples of shape [{self.metadata.channels}, n], got {list(samples.shape)}")
+        if not np.isfinite(samples).all():
+            raise AudioError("the samples contain values that are no finite numbers; replace them first")
+        self.samples += samples.shape[1]
+        return self._head() + self._blocks(self._frames.push(self._resampler.push(samples)))
+
+    def finish(self) -> bytes:
+        """The last blocks, without the end block."""
+        rest = self._frames.push(self._resampler.flush()) + self._frames.flush()
+        return self._head() + self._blocks(rest)
+
+    def end(self) -> bytes:
+        """What follows the last block: the end block of a stream whose length was not known at the start."""
+        return self._writer.end(self.samples)
+
+    def flush(self) -> bytes:
+        """The rest of the file."""
+        return self.finish() + self.end()
+
+    def _head(self) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
+        return pack_header(self.metadata)
+
+    def _blocks(self, parts: list[CodedFrames]) -> bytes:
+        return b"".join(self._writer.block(part.codes, part.side_lag) for part in parts)
+
+
+class StreamDecoder:
+    """Blocks of a `.nac` file in, samples `[channels, n]` at the original rate out.
+
+    Raises:
+        WeightsError: the file was made with other weights.
+    """
+
+    def __init__(self, codec: LoadedModel, metadata: Metadata) -> None:
+        config = codec.model.config
+        if metadata.fingerprint != codec.fingerprint:
+            raise WeightsError(f"the file was made with other weights: model {metadata.model!r}, fingerprint "
+                               f"{metadata.fingerprint:08x}; these are {config.name!r}, {codec.fingerprint:08x}. "
+                               "Give the right ones with --model")
+        if (metadata.frame_rate, metadata.bits) != (config.frame_rate, config.bits) \
+                or metadata.codebooks > config.codebooks:
+            raise WeightsError("the file's frames are not of the kind that these weights make; it is damaged or new")
+        self.metadata = metadata
+        self._model = codec.model
+        self.report = DecodeReport(metadata)
+        self._start(0)
+
+    def _start(self, first_frame: int) -> None:
+        self._frames = FrameDecoder(self._model, self.metadata.channels, first_frame)
+        self._resampler = Resampler(self._model.config.sample_rate, self.metadata.sample_rate, self.metadata.channels)
+        #: Samples that are still to come, where that is known.
+        self._left = self.metadata.samples
+        if self._left is not None:
+            self._left -= first_frame * self.metadata.sample_rate // self.metadata.frame_rate
+
+    def push(self, item: Block | Damage) -> Samples:
+        """A block, or the news of its loss, to the samples that are ready."""
+        if isinstance(item, Damage):
+            self.report.damage.append(item)
+            samples = self._frames.conceal(item.frames)
+        else:
+            samples = self._frames.push(item.codes)
+        return self._cut(self._resampler.push(samples))
+
+    def flush(self) -> Samples:
+        """The samples that are left in the rate conversion."""
+        return self._cut(self._resampler.flush())
+
+    def _cut(self, samples: Samples) -> Samples:
+        if self._left is not None:
+            samples = samples[:, :self._left]
+            self._left -= samples.shape[1]
+        return samples
+
+    def read(self, stream: BinaryIO, first: int = 0, count: int | None = None) -> Iterator[Samples]:
+        """Decode the blocks that follow in `stream`: samples from `first` on, `count` of them or all there are.
+
+        In a file that can be sought, only the blocks that are needed are read.
+        """
+        reader = BlockReader(stream, self.metadata)
+        position = self._seek(reader, first)
+        end = None if count is None else first + count
+        held: list[Samples] = []  # a stream of unknown length may end in padding: keep a block back
+        for item in reader:
+            held.append(self.push(item))
+            if len(held) > 1:
+                piece = held.pop(0)
+                yield _window(piece, position, first, end)
+                position += piece.shape[1]
+                if end is not None and position >= end:
+                    return
+        held.append(self.flush())
+        rest = np.concatenate(held, 1)
+        total = reader.samples
+        if total is not None:
+            rest = _fitted(rest, total - position)
+        yield _window(rest, position, first, end)
+
+    def _seek(self, reader: BlockReader, first: int) -> int:
+        """Go to a block before sample `first`; returns the sample that decoding then begins with."""
+        rate, size = self.metadata.sample_rate, self.metadata.block_frames
+        index = (first * self.metadata.frame_rate // rate - PREROLL) // size
+        # A block's start must fall on a whole sample of the original rate, or all that follows would be shifted.
+        while index > 0 and index * size * rate % self.metadata.frame_rate:
+            index -= 1
+        frames = self.metadata.frames
+        if index <= 0 or frames is None or index * size >= frames:
+            return 0
+        frame = reader.seek(index * size)
+        self._start(frame)
+        return frame * rate // self.metadata.frame_rate
+
+
+def _window(samples: Samples, position: int, first: int, end: int | None) -> Samples:
+    stop = samples.shape[1] if end is None else max(0, end - position)
+    return samples[:, max(0, first - position):stop]
+
+
+def _fitted(samples: Samples, count: int) -> Samples:
+    if samples.shape[1] >= count:
+        return samples[:, :max(0, count)]
+    return np.pad(samples, ((0, 0), (0, count - samples.shape[1])))
