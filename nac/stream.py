@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
@@ -23,6 +23,8 @@ Tags = tuple[tuple[str, str], ...]
 
 #: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
 PREROLL = 32
+#: Frames concealed at a time.
+CONCEALED = 500
 
 
 class LoadedModel(Protocol):
@@ -139,14 +141,15 @@ class StreamDecoder:
         """A block, or the news of its loss, to the samples that are ready."""
         if isinstance(item, Damage):
             self.report.damage.append(item)
-            samples = self._frames.conceal(item.frames)
-        else:
-            samples = self._frames.push(item.codes)
-        return self._cut(self._resampler.push(samples))
+            return self._out(self._frames.conceal(item.frames))
+        return self._out(self._frames.push(item.codes))
 
     def flush(self) -> Samples:
         """The samples that are left in the rate conversion."""
         return self._cut(self._resampler.flush())
+
+    def _out(self, samples: Samples) -> Samples:
+        return self._cut(self._resampler.push(samples))
 
     def _cut(self, samples: Samples) -> Samples:
         if self._left is not None:
@@ -163,8 +166,8 @@ class StreamDecoder:
         position = self._seek(reader, first)
         end = None if count is None else first + count
         held: list[Samples] = []  # a stream of unknown length may end in padding: keep a block back
-        for item in reader:
-            held.append(self.push(item))
+        for samples in self._pieces(reader):
+            held.append(samples)
             if len(held) > 1:
                 piece = held.pop(0)
                 yield _window(piece, position, first, end)
@@ -177,6 +180,16 @@ class StreamDecoder:
         if total is not None:
             rest = _fitted(rest, total - position)
         yield _window(rest, position, first, end)
+
+    def _pieces(self, items: Iterable[Block | Damage]) -> Iterator[Samples]:
+        """As `push`, but what is lost comes in pieces too: it may be most of a long file."""
+        for item in items:
+            if isinstance(item, Damage):
+                self.report.damage.append(item)
+                for first in range(0, item.frames, CONCEALED):
+                    yield self._out(self._frames.conceal(min(CONCEALED, item.frames - first)))
+            else:
+                yield self.push(item)
 
     def _seek(self, reader: BlockReader, first: int) -> int:
         """Go to a block before sample `first`; returns the sample that decoding then begins with."""

@@ -120,9 +120,19 @@ class FrameDecoder:
 
     The first frame given begins one hop before the signal does, so nothing comes of it: f frames make (f − 1) · hop
     samples. `first_frame` is the number, within the file, of the first frame that is pushed.
+
+    Frames that are lost are made up from the last one before the gap, fading. What the network remembers would then be
+    wrong for the frames behind the gap, so it is made up too: with frames between those on both sides of a short gap,
+    with the frames behind a longer one in reverse order. The sound behind the gap fades in within a frame.
     """
 
     CHUNK = 50
+    #: Frames within which a made-up sound fades to silence.
+    FADE = 3
+    #: Longest gap, in frames, over which the memory of the sound before it is of use.
+    SHORT_GAP = 8
+    #: Frames in reverse order before the first one behind a longer gap.
+    RUN_UP = 12
 
     def __init__(self, model: NacModel, channels: int, first_frame: int = 0) -> None:
         self.model, self.channels = model, channels
@@ -131,46 +141,73 @@ class FrameDecoder:
         self._state: State = {}
         self._frame = first_frame
         self._skip = self._hop
-        self._last: Tensor | None = None
-        self._last_rate: Tensor | None = None
+        #: Latent and rate of the last frame that was there, `[channels, 1, latent]` and `[channels, 1]`.
+        self._last: tuple[Tensor, Tensor] | None = None
+        #: Frames lost since then, and the state before them.
+        self._lost = 0
+        self._state_before: State = {}
 
     @torch.inference_mode()
     def push(self, codes: Sequence[npt.NDArray[np.integer]]) -> Samples:
         """Codes of each channel, `[codebooks of channel, frames]`, to samples."""
-        frames = codes[0].shape[1]
-        out = [np.zeros((self.channels, 0), np.float32)]
-        for first in range(0, frames, self.CHUNK):
+        out = []
+        for first in range(0, codes[0].shape[1], self.CHUNK):
             part = [torch.from_numpy(channel[:, first:first + self.CHUNK].astype(np.int64)) for channel in codes]
             latent = torch.cat([self.model.quantizer.decode(channel[None].to(self._device)) for channel in part])
             rate = torch.stack([(channel >= 0).sum(0) if len(channel) else
-                                torch.zeros(latent.shape[1], dtype=torch.long) for channel in part])
-            out.append(self._synthesise(latent, rate.to(self._device)))
-        return np.concatenate(out, 1)
+                                torch.zeros(latent.shape[1], dtype=torch.long) for channel in part]).to(self._device)
+            out.append(self._resume(latent, rate) if self._lost else self._run(latent, rate, self._frame))
+            self._frame += latent.shape[1]
+            self._last = latent[:, -1:], rate[:, -1:]
+        return self._samples(out)
 
     @torch.inference_mode()
     def conceal(self, frames: int) -> Samples:
         """Samples for frames that are lost: the last sound fades within 60 ms, then silence."""
-        out = [np.zeros((self.channels, 0), np.float32)]
-        done = 0
-        while done < frames:
-            count = min(self.CHUNK, frames - done)
-            latent = torch.zeros(self.channels, count, self.model.config.latent_dim, device=self._device)
-            rate = torch.zeros(self.channels, count, dtype=torch.long, device=self._device)
-            if self._last is not None and self._last_rate is not None:
-                fade = (0.5 - (done + torch.arange(count, device=self._device)) / 6).clamp(min=0) * 2
-                latent = self._last[:, None] * fade[None, :, None]
-                rate = self._last_rate[:, None].expand(-1, count)
-            out.append(self._synthesise(latent, rate, remember=False))
-            done += count
-        self._last = None
-        return np.concatenate(out, 1)
+        if not self._lost:
+            self._state_before = dict(self._state)
+        latent = torch.zeros(self.channels, 1, self.model.config.latent_dim, device=self._device)
+        rate = torch.zeros(self.channels, 1, dtype=torch.long, device=self._device)
+        if self._last is not None:
+            latent, rate = self._last
+        out = []
+        for first in range(0, frames, self.CHUNK):
+            lost = self._lost + torch.arange(min(self.CHUNK, frames - first), device=self._device)
+            fade = (1 - lost / self.FADE).clamp(min=0)
+            out.append(self._run(latent * fade[None, :, None], rate.expand(-1, len(lost)), self._frame))
+            self._frame += len(lost)
+            self._lost += len(lost)
+        return self._samples(out)
 
-    def _synthesise(self, latent: Tensor, rate: Tensor, remember: bool = True) -> Samples:
-        if remember and latent.shape[1]:
-            self._last, self._last_rate = latent[:, -1], rate[:, -1]
-        first = torch.tensor([self._frame + 499 * channel for channel in range(self.channels)])
-        samples = self.model.synthesise(latent, rate, first, self._state).cpu().numpy()
-        self._frame += latent.shape[1]
+    def _resume(self, latent: Tensor, rate: Tensor) -> Tensor:
+        """The first samples behind a gap."""
+        lost, self._lost = self._lost, 0
+        faded = self._run(latent[:, :1], rate[:, :1], self._frame)  # the made-up sound, on its way out
+        if self._last is not None and lost <= self.SHORT_GAP:
+            self._state = self._state_before
+            share = (torch.arange(1, lost + 1, device=self._device) / (lost + 1))[None, :, None]
+            past, past_rate = torch.lerp(self._last[0], latent[:, :1], share), rate[:, :1].expand(-1, lost)
+        else:
+            self._state = {}
+            order = np.pad(np.arange(latent.shape[1]), (self.RUN_UP, 0), "symmetric")[:self.RUN_UP]
+            past, past_rate = latent[:, order], rate[:, order]
+        self._run(past, past_rate, self._frame - past.shape[1])
+        samples = self._run(latent, rate, self._frame)
+        phase = torch.arange(0.5, self._hop, device=self._device) / self._hop
+        samples[:, :self._hop] = torch.lerp(faded, samples[:, :self._hop], (phase * torch.pi / 2).sin().square())
+        return samples
+
+    def _run(self, latent: Tensor, rate: Tensor, frame: int) -> Tensor:
+        """Samples of each coded channel, `[channels, frames · hop]`, of frames from number `frame` on."""
+        # The channels have different noise.
+        first = torch.tensor([frame + 499 * channel for channel in range(self.channels)])
+        return self.model.synthesise(latent, rate, first, self._state)
+
+    def _samples(self, parts: list[Tensor]) -> Samples:
+        """What is heard of these: without the hop before the signal, and left and right instead of mid and side."""
+        if not parts:
+            return np.zeros((self.channels, 0), np.float32)
+        samples: Samples = torch.cat(parts, 1).cpu().numpy()
         if self.channels == 2:
             samples = np.stack([samples[0] + samples[1], samples[0] - samples[1]])
         skip = min(self._skip, samples.shape[1])

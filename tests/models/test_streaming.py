@@ -6,8 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nac.errors import NacError
 from nac.format.layout import split_codebooks
+from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
+from nac.models.weights import load_model
+from nac.packaged import default_weights
 from tests.conftest import small_model, speech_like
 
 HOP = 480
@@ -121,14 +125,88 @@ def test_alike_channels_leave_the_bits_to_mid(codebooks: int) -> None:
     assert any(len(part.codes[1]) > 0 for part in apart)
 
 
-def test_lost_frames_fade_to_silence_and_the_sound_comes_back() -> None:
-    coded = encode(speech_like(100 * HOP)[None], [], chunk=50)
-    whole = FrameDecoder(MODEL, 1).push([joined(coded)])
-    codes = joined(coded)
+def models() -> list[NacModel]:
+    """The small one, and the one that is used, if it is there."""
+    try:
+        return [MODEL, load_model(default_weights())[0]]
+    except NacError:
+        return [MODEL]
+
+
+@pytest.fixture(scope="module", params=models(), ids=["small", "packaged"][:len(models())])
+def coded(request: pytest.FixtureRequest) -> tuple[NacModel, np.ndarray, np.ndarray]:
+    """A model, codes `[12, frames]` and the samples they make."""
+    model: NacModel = request.param
+    coder = FrameEncoder(model, 1, 12, split_codebooks)
+    codes = joined(coder.push(speech_like(240 * HOP)[None]) + coder.flush())
+    return model, codes, FrameDecoder(model, 1).push([codes])[0]
+
+
+def with_gap(model: NacModel, codes: np.ndarray, first: int, lost: int) -> np.ndarray:
+    decoder = FrameDecoder(model, 1)
+    parts = [decoder.push([codes[:, :first]]), decoder.conceal(lost), decoder.push([codes[:, first + lost:]])]
+    return np.concatenate(parts, 1)[0]
+
+
+GAPS = pytest.mark.parametrize("lost", [1, 4, 9, 50])
+PLACES = range(30, 180, 15)
+
+
+@GAPS
+def test_after_a_gap_the_sound_is_soon_what_it_would_have_been(coded: tuple, lost: int) -> None:
+    """From 100 ms on the difference is below −40 dB, and after the frames that the decoder looks back there is none."""
+    model, codes, whole = coded
+    soon = []
+    for first in PLACES:
+        patched = with_gap(model, codes, first, lost)
+        assert patched.shape == whole.shape
+        np.testing.assert_allclose(patched[:(first - 1) * HOP], whole[:(first - 1) * HOP], atol=1e-5)
+        end = (first + lost) * HOP
+        error = patched - whole
+        soon.append(np.mean(error[end + 5 * HOP:end + 10 * HOP] ** 2) / np.mean(whole ** 2))
+        np.testing.assert_allclose(error[end + 30 * HOP:], 0, atol=1e-4)
+    assert 10 * np.log10(np.median(soon)) < -40
+    assert 10 * np.log10(np.max(soon)) < -20
+
+
+@GAPS
+def test_a_gap_does_not_click(coded: tuple, lost: int) -> None:
+    """Steps from sample to sample are not larger than those of the sound itself."""
+    model, codes, whole = coded
+    for first in PLACES:
+        patched = with_gap(model, codes, first, lost)
+        assert np.abs(np.diff(patched)).max() < 1.1 * np.abs(np.diff(whole)).max()
+
+
+def test_a_long_gap_is_silent(coded: tuple) -> None:
+    model, codes, whole = coded
+    patched = with_gap(model, codes, 60, 50)
+    assert np.abs(patched[59 * HOP:60 * HOP]).max() > 0.3 * np.abs(whole[58 * HOP:59 * HOP]).max()
+    assert np.sqrt(np.mean(patched[70 * HOP:108 * HOP] ** 2)) < 0.01 * np.sqrt(np.mean(whole ** 2))
+
+
+@settings(deadline=None, max_examples=20)
+@given(sizes=st.lists(st.integers(0, 30), min_size=1, max_size=5))
+def test_a_gap_told_in_pieces_is_one_gap(sizes: list[int]) -> None:
+    codes = [np.random.default_rng(0).integers(0, 64, (n, 70)) for n in (4, 2)]
+    results = []
+    for pieces in ([sum(sizes)], sizes):
+        decoder = FrameDecoder(MODEL, 2)
+        parts = [decoder.push([channel[:, :30] for channel in codes])]
+        parts += [decoder.conceal(lost) for lost in pieces]
+        parts.append(decoder.push([channel[:, 30:] for channel in codes]))
+        results.append(np.concatenate(parts, 1))
+    assert results[0].shape == (2, (69 + sum(sizes)) * HOP)
+    np.testing.assert_allclose(*results, atol=1e-5)
+
+
+@pytest.mark.parametrize("lost", [3, 60])
+def test_a_gap_at_the_start_or_the_end(lost: int) -> None:
+    codes = np.random.default_rng(0).integers(0, 64, (6, 40))
     decoder = FrameDecoder(MODEL, 1)
-    parts = [decoder.push([codes[:, :40]]), decoder.conceal(20), decoder.push([codes[:, 60:]])]
-    patched = np.concatenate(parts, 1)
-    assert patched.shape == whole.shape
-    np.testing.assert_array_equal(whole[:, :39 * HOP], patched[:, :39 * HOP])
-    assert np.abs(patched[:, 46 * HOP:58 * HOP]).max() < 0.2 * np.abs(whole).max()
-    np.testing.assert_allclose(whole[:, 90 * HOP:], patched[:, 90 * HOP:], atol=1e-4)
+    parts = [decoder.conceal(lost), decoder.push([codes[:, :1]]), decoder.push([codes[:, 1:]]), decoder.conceal(lost)]
+    samples = np.concatenate(parts, 1)
+    assert samples.shape == (1, (2 * lost + 39) * HOP)
+    assert np.abs(samples[:, :(lost - 1) * HOP]).max() < 1e-2
+    whole = FrameDecoder(MODEL, 1, lost).push([codes])
+    np.testing.assert_allclose(samples[:, (lost + 30) * HOP:(lost + 39) * HOP], whole[:, 30 * HOP:39 * HOP], atol=1e-4)
