@@ -25,6 +25,8 @@ Tags = tuple[tuple[str, str], ...]
 PREROLL = 32
 #: Frames concealed at a time.
 CONCEALED = 500
+#: Seconds that are made up where the end of a file is missing; if more is, the sound ends where the file does.
+MISSING_END = 60
 
 
 class LoadedModel(Protocol):
@@ -127,6 +129,7 @@ class StreamDecoder:
         self.metadata = metadata
         self._model = codec.model
         self.report = DecodeReport(metadata)
+        self._cut_short = False
         self._start(0)
 
     def _start(self, first_frame: int) -> None:
@@ -177,7 +180,7 @@ class StreamDecoder:
         held.append(self.flush())
         rest = np.concatenate(held, 1)
         total = reader.samples
-        if total is not None:
+        if total is not None and not self._cut_short:
             rest = _fitted(rest, total - position)
         yield _window(rest, position, first, end)
 
@@ -186,6 +189,10 @@ class StreamDecoder:
         for item in items:
             if isinstance(item, Damage):
                 self.report.damage.append(item)
+                # A file that was cut short, or lies about its length, must not be made whole with hours of silence.
+                if item.at_end and item.frames > MISSING_END * self.metadata.frame_rate:
+                    self._cut_short = True
+                    return
                 for first in range(0, item.frames, CONCEALED):
                     yield self._out(self._frames.conceal(min(CONCEALED, item.frames - first)))
             else:

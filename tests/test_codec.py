@@ -258,3 +258,28 @@ def test_a_live_pipe_gets_each_block_when_it_is_due(codec: nac.Codec, tmp_path: 
         done.result()
     decoded, _ = codec.decode(got)
     np.testing.assert_array_equal(decoded, codec.decode(codec.encode(samples, 24_000, 6))[0])
+
+
+def test_a_long_lost_end_comes_in_pieces(codec: nac.Codec) -> None:
+    data = codec.encode(sound(1, 24_000 * 40), 24_000, 1, "fast")[:500]
+    stream = io.BytesIO(data)
+    decoder = nac.StreamDecoder(codec, read_header(stream))
+    sizes = [samples.shape[1] for samples in decoder.read(stream)]
+    assert sum(sizes) == 24_000 * 40 and max(sizes) <= 500 * 480
+    assert [(item.first_frame, item.frames) for item in decoder.report.damage] == [(128, 1873)]
+
+
+def test_a_file_cut_short_is_not_filled_for_hours(codec: nac.Codec) -> None:
+    from dataclasses import replace
+
+    from nac.format.header import pack_header
+
+    data = codec.encode(sound(1, 72_000), 24_000, 6)
+    meta = read_header(io.BytesIO(data))
+    rest = data[len(pack_header(meta)):]
+    forged = pack_header(replace(meta, samples=(1 << 40) - 100)) + rest[:2 * 755]
+    decoded, _ = codec.decode(forged)
+    assert 47_000 <= decoded.shape[1] <= 48_000
+    # A missing end of some seconds is made up, so that the length stays what it was.
+    short = pack_header(replace(meta, samples=10 * 24_000)) + rest[:2 * 755]
+    assert codec.decode(short)[0].shape[1] == 240_000
