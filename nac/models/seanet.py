@@ -40,11 +40,6 @@ class Spectrum(nn.Module):
         self.register_buffer("bands", band_matrix(config.band_edges, config.hop), persistent=False)
         self.register_buffer("noise", noise_table(config.hop), persistent=False)
 
-    def restore_tables(self) -> None:
-        """Compute anew the tables that are not part of the weights."""
-        self.bands.copy_(band_matrix(self.config.band_edges, self.config.hop))
-        self.noise.copy_(noise_table(self.config.hop))
-
     def to_latent(self, coefficients: Tensor) -> Tensor:
         """`[..., hop]` coefficients to `[..., latent]`."""
         low, top = self.config.low, self.config.low + self.config.high

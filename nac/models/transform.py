@@ -7,6 +7,7 @@ move on from there.
 import math
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,8 +65,8 @@ def noise_table(bins: int) -> Tensor:
 
     Made by integer arithmetic alone, so that it is the same on every machine.
     """
-    x = torch.arange(NOISE_PERIOD * bins, dtype=torch.int64)
+    x = np.arange(NOISE_PERIOD * bins, dtype=np.uint32)
     for _ in range(3):
-        x = ((x ^ (x >> 16)) * 0x45D9F3B + 12_345) & 0xFFFFFFFF
-    uniform = ((x ^ (x >> 16)) & 0xFFFF).double() / 65_535.0
-    return ((uniform * 2 - 1) * math.sqrt(3.0)).float().reshape(NOISE_PERIOD, bins)
+        x = (x ^ (x >> 16)) * np.uint32(0x45D9F3B) + np.uint32(12_345)  # modulo 2^32, on purpose
+    uniform = ((x ^ (x >> 16)) & 0xFFFF).astype(np.float32) / np.float32(65_535)
+    return torch.from_numpy((uniform * 2 - 1) * np.float32(math.sqrt(3.0))).reshape(NOISE_PERIOD, bins)

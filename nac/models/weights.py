@@ -78,9 +78,8 @@ def load_model(path: Path) -> tuple[NacModel, dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} is no readable weights file ({str(error).splitlines()[0]})") from error
-    with torch.device("meta"):
-        model = NacModel(config)
-    model = model.to_empty(device="cpu")
+    # Not on the "meta" device, which would save the random start but imports a second's worth of torch.
+    model = NacModel(config)
     _fill(model, tensors, path)
     if metadata.get("fingerprint") != f"{fingerprint(tensors[_CODES], tensors[_STEPS]):08x}":
         raise WeightsError(f"the codebooks in {path} do not match their fingerprint; the file is damaged")
@@ -102,7 +101,6 @@ def _fill(model: NacModel, tensors: dict[str, Tensor], path: Path) -> None:
             raise WeightsError(f"{path} lacks {name} of shape {list(slot.shape)}; the file is damaged")
         slot.copy_(value)
     model.quantizer.codebooks.copy_(codes.float() * steps[:, None, None])
-    for value in model.state_dict().values():
+    for value in (steps, *own.values()):
         if not np.isfinite(float(value.sum())):
             raise WeightsError(f"{path} holds weights that are not finite; use other weights")
-    model.spectrum.restore_tables()
