@@ -121,18 +121,16 @@ class FrameDecoder:
     The first frame given begins one hop before the signal does, so nothing comes of it: f frames make (f − 1) · hop
     samples. `first_frame` is the number, within the file, of the first frame that is pushed.
 
-    Frames that are lost are made up from the last one before the gap, fading. What the network remembers would then be
-    wrong for the frames behind the gap, so it is made up too: with frames between those on both sides of a short gap,
-    with the frames behind a longer one in reverse order. The sound behind the gap fades in within a frame.
+    Frames that are lost are made up from the last one before the gap, fading. For the frames behind the gap the network
+    had better not remember these: they follow what was before the gap and, in reverse order, the frames that are to
+    come, unheard. The sound behind the gap fades in within a frame.
     """
 
     CHUNK = 50
     #: Frames within which a made-up sound fades to silence.
     FADE = 3
-    #: Longest gap, in frames, over which the memory of the sound before it is of use.
-    SHORT_GAP = 8
-    #: Frames in reverse order before the first one behind a longer gap.
-    RUN_UP = 12
+    #: Most frames in reverse order before the first one behind a gap.
+    RUN_UP = 6
 
     def __init__(self, model: NacModel, channels: int, first_frame: int = 0) -> None:
         self.model, self.channels = model, channels
@@ -183,15 +181,10 @@ class FrameDecoder:
         """The first samples behind a gap."""
         lost, self._lost = self._lost, 0
         faded = self._run(latent[:, :1], rate[:, :1], self._frame)  # the made-up sound, on its way out
-        if self._last is not None and lost <= self.SHORT_GAP:
-            self._state = self._state_before
-            share = (torch.arange(1, lost + 1, device=self._device) / (lost + 1))[None, :, None]
-            past, past_rate = torch.lerp(self._last[0], latent[:, :1], share), rate[:, :1].expand(-1, lost)
-        else:
-            self._state = {}
-            order = np.pad(np.arange(latent.shape[1]), (self.RUN_UP, 0), "symmetric")[:self.RUN_UP]
-            past, past_rate = latent[:, order], rate[:, order]
-        self._run(past, past_rate, self._frame - past.shape[1])
+        self._state = self._state_before
+        count = min(lost, self.RUN_UP)
+        order = np.pad(np.arange(latent.shape[1]), (count, 0), "symmetric")[:count]
+        self._run(latent[:, order], rate[:, order], self._frame - count)
         samples = self._run(latent, rate, self._frame)
         phase = torch.arange(0.5, self._hop, device=self._device) / self._hop
         samples[:, :self._hop] = torch.lerp(faded, samples[:, :self._hop], (phase * torch.pi / 2).sin().square())
