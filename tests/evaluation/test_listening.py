@@ -186,7 +186,8 @@ def test_switching_keeps_the_place() -> None:
     """
     report = drive(listening_page(items(1)), BEGIN + script)
     for step in report["steps"]:
-        assert abs(step["jump"]) < 1e-6
+        # The audio clock may tick between two readings; a version that began anew would be off by the 0.4 s played.
+        assert abs(step["jump"]) < 0.05
         assert [round(gain, 3) for gain in step["gains"]] == [float(i == step["index"]) for i in range(6)]
     assert len(set(report["lengths"])) == 1
     assert report["still"] == 0 and report["playing"] is False
