@@ -27,11 +27,11 @@ PREFIX = 0.15
 
 @torch.inference_mode()
 def gather_latents(model: NacModel, crops: Crops, frames: int, batch: int = 32) -> Tensor:
-    """Latents `[frames, latent]` of random crops, silence left out."""
+    """Latents `[frames, latent]` of random crops, silence left out; on the CPU, where refining works."""
     out, got = [], 0
     while got < frames:
-        samples = torch.from_numpy(crops.batch(batch))
-        latent = model.analyse(samples)[:, 1:].flatten(0, 1)
+        samples = torch.from_numpy(crops.batch(batch)).to(model.spectrum.scale.device)
+        latent = model.analyse(samples)[:, 1:].flatten(0, 1).cpu()
         latent = latent[latent.square().mean(1) > 1e-5]
         out.append(latent)
         got += len(latent)
@@ -50,7 +50,7 @@ def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: 
     for first, last in pairwise(sorted(set(edges))):
         if first == quantizer.config.low_codebooks:
             residual = residual[:int(len(residual) * late)]
-        books = quantizer.codebooks[first:last].clone()
+        books = quantizer.codebooks[first:last].cpu().clone()
         size = quantizer.config.codebook_dim(first)
         for turn in range(rounds if first < quantizer.config.low_codebooks else late_rounds):
             codes, error = search(residual, books, size, beam)
