@@ -17,7 +17,7 @@ import click
 import torch
 
 from nac.errors import NacError, OptionError
-from nac.models.config import ModelConfig
+from nac.models.config import ModelConfig, tuples
 from nac.models.model import NacModel
 from nac.models.weights import load_model
 from nac.training.codebooks import CodebookTrainer
@@ -102,12 +102,8 @@ def _override(config, pairs):  # type: ignore[no-untyped-def]
             raise OptionError(f"--set {pair}: give KEY=JSON, such as batch=8") from error
         if key not in {field.name for field in dataclasses.fields(config)}:
             raise OptionError(f"{key} is no setting of {type(config).__name__}")
-        values[key] = _tuples(value)
+        values[key] = tuples(value)
     return dataclasses.replace(config, **values)
-
-
-def _tuples(value: object) -> object:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class ModelConfig:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            config = cls(**{key: _tuples(value) for key, value in values.items()})
+            config = cls(**{key: tuples(value) for key, value in values.items()})
         except (ValueError, TypeError, AttributeError) as error:
             raise WeightsError("the weights hold a model description that this version cannot read; "
                                "update nac or use other weights") from error
@@ -129,5 +129,6 @@ class ModelConfig:
             raise WeightsError("the weights describe a model whose sizes do not fit each other; use other weights")
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def tuples(value: Any) -> Any:
+    """Lists, at any depth, to the tuples that frozen configs hold: JSON knows no tuples."""
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value

@@ -46,7 +46,7 @@ class CodebookTrainer(nn.Module):
                 book = quantizer.stage(index)
                 examples = sum(count > index for count in counts)
                 x = residual[:examples * latent.shape[1], :book.shape[1]]
-                code = torch.addmm(book.square().sum(1), x, book.T, alpha=-2).min(1).indices
+                code = nearest(x, book)
                 usage[index] = torch.bincount(code, minlength=book.shape[0]).to(usage)
                 if learn:
                     self._count(index, code, x, usage[index])
@@ -93,9 +93,16 @@ class CodebookTrainer(nn.Module):
                 self.sums[index, dead, :x.shape[1]] = x[pick] * mean * 0.25
                 quantizer.codebooks[index, dead] = self.sums[index, dead] / self.counts[index, dead, None]
                 revived += len(dead)
-            code = torch.addmm(book.square().sum(1), x, book.T, alpha=-2).min(1).indices
+            code = nearest(x, book)
             residual[:, :book.shape[1]] -= book[code]
         return revived
+
+
+def nearest(x: Tensor, book: Tensor) -> Tensor:
+    """Index of the code of `book` `[size, dim]` nearest to each of `x` `[frames, dim]`."""
+    half = -book.square().sum(1) / 2
+    columns = book.T.contiguous()
+    return torch.cat([torch.addmm(half, x[i:i + 16_384], columns).max(1).indices for i in range(0, len(x), 16_384)])
 
 
 def perplexity(usage: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nac.errors import OptionError
+from nac.models.config import tuples
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,6 @@ class TrainingConfig:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            return cls(**{key: _tuples(value) for key, value in values.items()})
+            return cls(**{key: tuples(value) for key, value in values.items()})
         except (ValueError, TypeError) as error:
             raise OptionError(f"this is no training config of this version: {error}") from error
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -14,6 +14,7 @@ from torch import Tensor
 from nac.models.model import NacModel
 from nac.models.seanet import Spectrum
 from nac.models.transform import compress, mdct_basis
+from nac.training.codebooks import nearest
 from nac.training.data import Corpus
 
 log = logging.getLogger(__name__)
@@ -70,13 +71,6 @@ def set_scales(spectrum: Spectrum, coefficients: Tensor) -> None:
     spectrum.scale.copy_((deviation / deviation[:spectrum.config.low].mean()) ** -GAMMA)
     spectrum.deviation.copy_(spectrum.to_latent(coefficients).square().mean(0).sqrt().clamp(min=1e-6))
     spectrum.spread.copy_(compress(coefficients * spectrum.scale).square().mean(0).sqrt().clamp(min=1e-6))
-
-
-def nearest(x: Tensor, book: Tensor) -> Tensor:
-    """Index of the code of `book` `[size, dim]` nearest to each of `x` `[frames, dim]`."""
-    half = -book.square().sum(1) / 2
-    columns = book.T.contiguous()
-    return torch.cat([torch.addmm(half, x[i:i + 16_384], columns).max(1).indices for i in range(0, len(x), 16_384)])
 
 
 def kmeans(x: Tensor, book: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
