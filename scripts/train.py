@@ -4,7 +4,9 @@
     python scripts/train.py AUDIO --out runs/first --minutes 60 --resume
     python scripts/train.py MY_RECORDINGS --out runs/mine --init weights/nac-24k.safetensors --minutes 30
 
-A run is a folder: config.json, metrics.csv, checkpoint.pt, and model.safetensors, which `nac --model` takes.
+A run is a folder: config.json, metrics.csv, checkpoint.pt, page/index.html with curves and decoded clips, and
+model.safetensors, which `nac --model` takes. On several GPUs or machines: `torchrun --nproc-per-node 4 scripts/train.py
+AUDIO --device cuda ...`.
 """
 
 import dataclasses
@@ -23,6 +25,7 @@ from nac.models.weights import load_model
 from nac.training.codebooks import CodebookTrainer
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops, load_corpus
+from nac.training.distributed import rank, start, stop
 from nac.training.initialise import FitConfig, initialise
 from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkpoint
 from nac.training.refine import gather_latents, refine
@@ -45,13 +48,19 @@ from nac.training.refine import gather_latents, refine
               "on this many frames. This changes the codes; follow it with --set decoder_only=true or joint training.")
 @click.option("--generation", type=int, default=0, help="Decoder generation written into the exported weights.")
 @click.option("--save-minutes", type=float, default=5.0, show_default=True, help="Minutes between checkpoints.")
+@click.option("--page-minutes", type=float, default=15.0, show_default=True,
+              help="Minutes between pages with curves, decoded clips and their spectrograms; 0 for none.")
 def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init: Path | None, device: str,
          threads: int, overrides: tuple[str, ...], shapes: tuple[str, ...], fit_frames: int, refine_frames: int,
-         generation: int, save_minutes: float) -> None:
-    """Train on the folder AUDIO (AUDIO/<kind>/<source>/..., or any folder of audio files)."""
+         generation: int, save_minutes: float, page_minutes: float) -> None:
+    """Train on the folder AUDIO (AUDIO/<kind>/<source>/..., or any folder of audio files).
+
+    Started by torchrun, all its processes train one model together.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     budget = Budget(minutes, steps)
     try:
+        place = start(device)
         if threads:
             torch.set_num_threads(threads)
         out.mkdir(parents=True, exist_ok=True)
@@ -65,8 +74,9 @@ def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init:
         shape = model_of(state) if state is not None else _override(ModelConfig(), shapes)
         corpus = load_corpus(audio, shape.sample_rate)
         logging.info("%.1f hours of audio, %d files skipped", corpus.seconds / 3600, len(corpus.skipped))
-        crops = Crops(corpus, int(config.seconds * shape.sample_rate), config.balance, config.source_power,
-                      config.seed)
+        seed = config.seed + 1000 * rank()
+        crops = Crops(corpus, int(config.seconds * shape.sample_rate), config.balance, config.source_power, seed,
+                      config.augmentation)
         usage = None
         if init and state is None:
             model = load_model(init)[0]
@@ -75,21 +85,25 @@ def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init:
             if state is None:
                 usage = initialise(model, corpus, FitConfig(frames=fit_frames, late_frames=max(fit_frames // 4, 1)))
         (out / "config.json").write_text(config.to_json())
-        trainer = Trainer(model, config, crops, out, device, usage)
+        trainer = Trainer(model, config, crops, out, place, usage)
         if state is not None:
             trainer.restore(out / CHECKPOINT if resume else Path(init or ""), weights_only=not resume)
         if refine_frames and not resume:
-            refine(trainer.model.quantizer, gather_latents(trainer.model, crops, refine_frames), rounds=5)
+            plain = Crops(corpus, crops.samples, config.balance, config.source_power, seed)
+            refine(trainer.model.quantizer, gather_latents(trainer.model, plain, refine_frames), rounds=5)
             trainer.books = CodebookTrainer(trainer.model.quantizer, config.codebook_decay, config.codebook_hits)
         trainer.save()
         budget.listen()
-        trainer.run(budget, save_minutes)
-        trainer.export(out / "model.safetensors", generation)
+        trainer.run(budget, save_minutes, page_minutes=page_minutes)
+        if rank() == 0:
+            trainer.export(out / "model.safetensors", generation)
         logging.info("%d steps, %.2f hours in all; weights in %s", trainer.step, trainer.spent / 3600,
                      out / "model.safetensors")
     except (NacError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    finally:
+        stop()
 
 
 def _override(config, pairs):  # type: ignore[no-untyped-def]

@@ -25,7 +25,8 @@ def small_model(seed: int = 0, **changes: object) -> NacModel:
                 value.add_(torch.randn_like(value) * 0.02)
         books = model.quantizer.codebooks
         books.copy_(torch.randn_like(books) * 0.9 ** torch.arange(len(books))[:, None, None] * 0.1)
-        books[:model.config.low_codebooks, :, model.config.low_dim:] = 0
+        for stage in range(model.config.codebooks):
+            books[stage, :, model.config.codebook_dim(stage):] = 0
     return model.eval()
 
 

@@ -32,7 +32,7 @@ def parts(model: NacModel, kbps: int = 6, beams: dict[str, int] | None = None) -
     The codebooks count as parameters of the search: those that `kbps` uses, in the dimensions they code.
     """
     config = model.config
-    device = model.spectrum.scale.device
+    device = model.spectrum.deviation.device
     samples = torch.zeros(1, config.sample_rate // config.hop * config.hop, device=device)
     frames = samples.shape[1] // config.hop
     stages = kbps * 1000 // (config.frame_rate * config.bits)

@@ -12,9 +12,8 @@ from nac.errors import WeightsError
 class ModelConfig:
     """Shape of a nac model.
 
-    The latent of a frame has `low + len(band_edges) - 1 + high` dimensions: companded transform coefficients below
-    the first band edge, the energies of the bands above it, and, for the later codebooks only, the companded
-    coefficients of the next `high` bins.
+    The latent of a frame holds the companded transform coefficients below the first band edge, the energies of the
+    bands above it, and, for the later codebooks only, the companded coefficients above that edge.
     """
 
     name: str = "nac-24k"
@@ -25,8 +24,8 @@ class ModelConfig:
     encoder_channels: tuple[int, ...] = (16, 32, 112)
     decoder_channels: tuple[int, ...] = (24, 64, 160)
     #: Dilations of the residual units at each of these rates.
-    encoder_units: tuple[tuple[int, ...], ...] = ((), (1,), (1,))
-    decoder_units: tuple[tuple[int, ...], ...] = ((1,), (1, 3), (1, 3))
+    encoder_units: tuple[tuple[int, ...], ...] = ((), (), (1,))
+    decoder_units: tuple[tuple[int, ...], ...] = ((), (), (1, 3))
     encoder_width: int = 256
     encoder_blocks: int = 4
     decoder_width: int = 384
@@ -34,14 +33,18 @@ class ModelConfig:
     block_kernel: int = 5
     expansion: int = 3
     activation: str = "silu"
-    low: int = 160
-    high: int = 160
-    #: Edges, in transform bins of sample_rate / 2 / hop Hz, of the bands coded as energies.
-    band_edges: tuple[int, ...] = (160, 180, 200, 224, 256, 288, 320, 368, 416, 480)
+    #: (codebook, coefficients): from this codebook on, so many coefficients of sample_rate / 2 / hop Hz each are coded
+    #: as they are. At a low rate few coefficients coded well and energies above sound better than many coded badly.
+    layers: tuple[tuple[int, int], ...] = ((0, 40), (12, 60), (24, 110), (36, 200))
+    #: Edges, in the same bins, of the bands coded as energies; the first is where the coefficients of layer 0 end.
+    band_edges: tuple[int, ...] = (40, 46, 53, 60, 68, 76, 86, 98, 110, 124, 140, 160, 180, 200, 224, 256, 288, 320,
+                                   368, 416, 480)
+    #: Coefficients are coded as their power, so that errors grow with the level, as hearing forgives.
+    companding: float = 0.6
+    #: Weight of the energies' natural logarithm beside the coefficients.
+    energy_scale: float = 0.12
     codebooks: int = 48
     codebook_size: int = 1024
-    #: The first `low_codebooks` code the low coefficients and the energies alone.
-    low_codebooks: int = 12
     #: Largest correction of the encoder network, as a share of the frame's root mean square.
     correction: float = 0.5
 
@@ -69,18 +72,23 @@ class ModelConfig:
         return len(self.band_edges) - 1
 
     @property
-    def latent_dim(self) -> int:
-        """Dimensions of a frame's latent."""
-        return self.low + self.bands + self.high
+    def low(self) -> int:
+        """Coefficients that every codebook codes."""
+        return self.layers[0][1]
 
     @property
-    def low_dim(self) -> int:
-        """Dimensions that the first `low_codebooks` code."""
-        return self.low + self.bands
+    def top(self) -> int:
+        """Coefficients that the last codebook codes."""
+        return self.layers[-1][1]
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions of a frame's latent."""
+        return self.bands + self.top
 
     def codebook_dim(self, index: int) -> int:
         """Dimensions that codebook `index` codes."""
-        return self.low_dim if index < self.low_codebooks else self.latent_dim
+        return self.bands + max(count for first, count in self.layers if first <= index)
 
     def to_json(self) -> str:
         """The config as one line of JSON."""
@@ -115,15 +123,17 @@ class ModelConfig:
             WeightsError: they do not.
         """
         sizes = (self.encoder_width, self.encoder_blocks, self.decoder_width, self.decoder_blocks, self.block_kernel,
-                 self.expansion, self.low, self.high, self.codebooks, self.codebook_size, *self.strides,
-                 *self.encoder_channels, *self.decoder_channels)
+                 self.expansion, self.codebooks, self.codebook_size, *self.strides, *self.encoder_channels,
+                 *self.decoder_channels, *(count for _, count in self.layers))
+        firsts, counts = [list(values) for values in zip(*self.layers, strict=True)]
         steps = len(self.strides) - 1
         ok = (all(isinstance(size, int) and 0 < size <= 65_536 for size in sizes)
               and self.sample_rate % self.hop == 0
               and len(self.encoder_channels) == len(self.decoder_channels) == steps
               and len(self.encoder_units) == len(self.decoder_units) == steps
-              and self.low == self.band_edges[0] and self.band_edges[-1] == self.hop
-              and self.low + self.high <= self.hop and 2 <= self.codebook_size <= 65_536
+              and firsts[0] == 0 and firsts == sorted(set(firsts)) and counts == sorted(counts)
+              and self.low == self.band_edges[0] and self.band_edges[-1] == self.hop and self.top <= self.hop
+              and 0 < self.companding <= 1 and 0 < self.energy_scale <= 1 and 2 <= self.codebook_size <= 65_536
               and list(self.band_edges) == sorted(set(self.band_edges)))
         if not ok:
             raise WeightsError("the weights describe a model whose sizes do not fit each other; use other weights")

@@ -11,21 +11,20 @@ from nac.models.config import ModelConfig
 from nac.models.layers import DownConv, FrameBlock, ResidualUnit, State, UpConv
 from nac.models.transform import band_matrix, compress, expand, level_to_log, log_to_level, mdct_basis, noise_table
 
-#: Weight of the `high` coefficients beside the low ones in the distance that the quantizer minimises.
+#: Weight of the coefficients above the first band edge beside those below in the distance that the quantizer
+#: minimises.
 HIGH_WEIGHT = 0.5
 #: Share of a band's level that the linear start fills with noise.
 NOISE_SHARE = 0.5
 
 
 class Spectrum(nn.Module):
-    """What encoder and decoder must agree on: the scale of each coefficient and the bands.
+    """What encoder and decoder must agree on: how a spectrum becomes a latent, and the size of both.
 
-    `scale` `[hop]` divides each coefficient by its standard deviation to the power 0.3; `deviation` `[latent]` is
-    the standard deviation of the latent, `spread` `[hop]` that of the companded spectrum. All are measured on
-    training audio.
+    `deviation` `[latent]` is the standard deviation of the latent, `spread` `[hop]` that of the companded spectrum,
+    both measured on training audio.
     """
 
-    scale: Tensor
     deviation: Tensor
     spread: Tensor
     bands: Tensor
@@ -34,7 +33,6 @@ class Spectrum(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("scale", torch.ones(config.hop))
         self.register_buffer("deviation", torch.ones(config.latent_dim))
         self.register_buffer("spread", torch.ones(config.hop))
         self.register_buffer("bands", band_matrix(config.band_edges, config.hop), persistent=False)
@@ -42,26 +40,26 @@ class Spectrum(nn.Module):
 
     def to_latent(self, coefficients: Tensor) -> Tensor:
         """`[..., hop]` coefficients to `[..., latent]`."""
-        low, top = self.config.low, self.config.low + self.config.high
-        companded = compress(coefficients[..., :top] * self.scale[:top])
-        levels = (coefficients.square() @ self.bands + 1e-16).sqrt()
-        return torch.cat([companded[..., :low], level_to_log(levels), HIGH_WEIGHT * companded[..., low:]], -1)
+        low = self.config.low
+        companded = compress(coefficients[..., :self.config.top], self.config.companding)
+        levels = level_to_log((coefficients.square() @ self.bands + 1e-16).sqrt(), self.config.energy_scale)
+        return torch.cat([companded[..., :low], levels, HIGH_WEIGHT * companded[..., low:]], -1)
 
     def to_spectrum(self, latent: Tensor, noise: Tensor) -> Tensor:
         """`[..., latent]` to the companded spectrum `[..., hop]`; what the energies say above the coded coefficients
         is filled with `noise` `[..., hop]`."""
         low, bands = self.config.low, self.config.bands
         companded = torch.cat([latent[..., :low], latent[..., low + bands:] / HIGH_WEIGHT,
-                               latent.new_zeros(*latent.shape[:-1], self.config.hop - low - self.config.high)], -1)
-        coefficients = expand(companded) / self.scale
-        level = log_to_level(latent[..., low:low + bands])
+                               latent.new_zeros(*latent.shape[:-1], self.config.hop - self.config.top)], -1)
+        coefficients = expand(companded, self.config.companding)
+        level = log_to_level(latent[..., low:low + bands], self.config.energy_scale)
         missing = (level.square() - coefficients.square() @ self.bands).clamp(min=1e-16).sqrt()
         filled = coefficients + NOISE_SHARE * noise * (missing @ (self.bands.T > 0).to(missing.dtype))
-        return compress(filled * self.scale)
+        return compress(filled, self.config.companding)
 
     def to_coefficients(self, spectrum: Tensor) -> Tensor:
         """Companded spectrum to transform coefficients, both `[..., hop]`."""
-        return expand(spectrum) / self.scale
+        return expand(spectrum, self.config.companding)
 
 
 class Encoder(nn.Module):

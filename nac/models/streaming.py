@@ -56,7 +56,7 @@ class FrameEncoder:
         self.model, self.channels, self.codebooks, self.beam, self.chunk = model, channels, codebooks, beam, chunk
         self._split = split
         self._hop = model.config.hop
-        self._device = model.spectrum.scale.device
+        self._device = model.spectrum.deviation.device
         self._state: State = {}
         self._held: list[Samples] = []
         self._count = 0
@@ -135,7 +135,7 @@ class FrameDecoder:
     def __init__(self, model: NacModel, channels: int, first_frame: int = 0) -> None:
         self.model, self.channels = model, channels
         self._hop = model.config.hop
-        self._device = model.spectrum.scale.device
+        self._device = model.spectrum.deviation.device
         self._state: State = {}
         self._frame = first_frame
         self._skip = self._hop

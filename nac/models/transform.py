@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-POWER = 0.7
 KNEE = 1e-3
-ENERGY_SCALE = 0.1
 ENERGY_FLOOR = 1e-4
 
 
@@ -26,27 +24,27 @@ def mdct_basis(hop: int) -> Tensor:
     return (basis * torch.sin(math.pi * (n + 0.5) / (2 * hop))).float()
 
 
-def compress(x: Tensor) -> Tensor:
-    """Power companding, sign(x)·((|x| + knee)^0.7 − knee^0.7): errors grow with the level, as hearing forgives."""
-    out: Tensor = x.sign() * ((x.abs() + KNEE).pow(POWER) - KNEE**POWER)
+def compress(x: Tensor, power: float) -> Tensor:
+    """Companding, sign(x)·((|x| + knee)^power − knee^power): errors grow with the level, as hearing forgives."""
+    out: Tensor = x.sign() * ((x.abs() + KNEE).pow(power) - KNEE**power)
     return out
 
 
-def expand(x: Tensor) -> Tensor:
+def expand(x: Tensor, power: float) -> Tensor:
     """The inverse of `compress`."""
-    out: Tensor = x.sign() * ((x.abs() + KNEE**POWER).pow(1 / POWER) - KNEE)
+    out: Tensor = x.sign() * ((x.abs() + KNEE**power).pow(1 / power) - KNEE)
     return out
 
 
-def level_to_log(rms: Tensor) -> Tensor:
+def level_to_log(rms: Tensor, scale: float) -> Tensor:
     """Band level (root mean square of its coefficients) to the scale it is coded on."""
-    return ENERGY_SCALE * (1 + rms / ENERGY_FLOOR).log()
+    return scale * (1 + rms / ENERGY_FLOOR).log()
 
 
-def log_to_level(value: Tensor) -> Tensor:
+def log_to_level(value: Tensor, scale: float) -> Tensor:
     """The inverse of `level_to_log`; below zero it is silence."""
     # The bound, 100 times full scale, keeps a damaged or untrained latent from overflowing.
-    return ENERGY_FLOOR * (value.clamp(0.0, ENERGY_SCALE * math.log(1e6)) / ENERGY_SCALE).exp().sub(1.0)
+    return ENERGY_FLOOR * (value.clamp(0.0, scale * math.log(1e6)) / scale).exp().sub(1.0)
 
 
 def band_matrix(edges: tuple[int, ...], bins: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nac.models.quantizer import ResidualQuantizer
+from nac.training import distributed
 
 WRITE_EVERY = 10
 
@@ -33,7 +34,8 @@ class CodebookTrainer(nn.Module):
         """Greedy quantization of `[batch, frames, latent]` with `rate` `[batch]` stages for each example.
 
         Returns the quantized latent, whose gradient passes straight through to `latent`; the commitment loss, the
-        mean squared distance of the latent from what its codes say; and the usage `[stages, size]` of this batch.
+        mean squared distance of what was coded of the latent from what its codes say; and the usage `[stages, size]`
+        of this batch.
         """
         flat = latent.reshape(-1, latent.shape[-1])
         usage = torch.zeros_like(self.counts)
@@ -58,7 +60,9 @@ class CodebookTrainer(nn.Module):
             total = (flat.view_as(latent) - residual.view_as(latent)[order.argsort()]).reshape_as(flat)
         # One straight-through step around all stages together, and one commitment to their sum: a step for each stage
         # would tie the stages to each other.
-        loss = (flat - total).square().sum(1).mean()
+        sizes = torch.tensor([quantizer.config.codebook_dim(count - 1) for count in rate.tolist()], device=rate.device)
+        coded = torch.arange(latent.shape[-1], device=rate.device) < sizes[:, None, None]
+        loss = ((flat - total).view_as(latent).square() * coded).sum(-1).mean()
         return (flat + (total - flat).detach()).view_as(latent), loss, usage
 
     def _count(self, index: int, code: Tensor, x: Tensor, hits: Tensor) -> None:
@@ -68,8 +72,11 @@ class CodebookTrainer(nn.Module):
 
     @torch.no_grad()
     def write(self, quantizer: ResidualQuantizer) -> None:
-        """Set the codebooks to the running means; done every few steps, since they move slowly and it costs."""
-        stages, self.pending, self.age = self.pending, 0, 0
+        """Set the codebooks to the running means, over all processes; done every few steps, since they move slowly
+        and it costs."""
+        stages, self.pending, self.age = int(distributed.largest(self.pending)), 0, 0
+        if stages:
+            distributed.average(self.counts, self.sums)
         quantizer.codebooks[:stages] = self.sums[:stages] / self.counts[:stages, :, None].clamp(min=1e-6)
 
     @torch.no_grad()
@@ -95,6 +102,7 @@ class CodebookTrainer(nn.Module):
                 revived += len(dead)
             code = nearest(x, book)
             residual[:, :book.shape[1]] -= book[code]
+        distributed.copy_first(self.counts, self.sums, quantizer.codebooks)
         return revived
 
 

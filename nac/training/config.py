@@ -7,6 +7,7 @@ from typing import Any
 
 from nac.errors import OptionError
 from nac.models.config import tuples
+from nac.training.augment import Augmentation
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,15 @@ class TrainingConfig:
     balance: tuple[tuple[str, float], ...] = (("speech", 0.5), ("music", 0.3), ("environmental", 0.2))
     #: Sources (folders below a kind) are drawn by their length to this power: 1 by hours, 0 all alike.
     source_power: float = 0.6
-    learning_rate: float = 6e-4
+    #: How often a crop is mixed with another, played at another speed, equalised, put into a room, or given noise;
+    #: and its gain in dB.
+    mix: float = 0.125
+    speed: float = 0.15
+    equaliser: float = 0.15
+    reverb: float = 0.06
+    noise: float = 0.04
+    gain: tuple[float, float] = (-18.0, 0.0)
+    learning_rate: float = 5e-4
     #: The rate falls to this share of itself, along a cosine, over the time budget.
     final_share: float = 0.03
     #: Rate of the layers at the waveform's rates, as a share: their start is exact, and noise of a thousandth in them
@@ -32,23 +41,35 @@ class TrainingConfig:
     weight_decay: float = 0.0
     clip: float = 1.0
     #: Weights of the terms of the loss.
-    mel: float = 1.0
-    si_sdr: float = 0.01
-    loudness: float = 0.15
+    mel: float = 2.0
+    si_sdr: float = 0.005
+    loudness: float = 0.3
     envelope: float = 0.5
     commitment: float = 0.3
     adversarial: float = 0.0
     feature: float = 0.0
+    #: The discriminators, at work where one of the two weights above is not zero: windows in samples, channels, length
+    #: of the pieces they judge, learning rate, and steps that they learn alone before the decoder plays against them.
+    judge_windows: tuple[int, ...] = (2048, 1024, 512, 256)
+    judge_channels: int = 16
+    judged_seconds: float = 0.5
+    judge_rate: float = 3e-4
+    judge_steps: int = 50
     #: Train the decoder alone; the codes, and so every file already written, stay valid.
     decoder_only: bool = False
     #: How often each number of codebooks is drawn for an example.
     rates: tuple[tuple[int, float], ...] = ((2, 0.08), (4, 0.08), (6, 0.15), (8, 0.08), (12, 0.36), (16, 0.06),
                                             (24, 0.11), (48, 0.08))
-    #: Decay a step of the codebooks' statistics, and how many hits the start counts as.
+    #: Decay a step of the codebooks' statistics (1 freezes the codebooks), and how many hits the start counts as.
     codebook_decay: float = 0.9998
     codebook_hits: float = 4000.0
     ema: float = 0.999
     bfloat16: bool = False
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to the crops."""
+        return Augmentation(self.mix, self.speed, self.equaliser, self.reverb, self.noise, self.gain)
 
     def to_json(self) -> str:
         """The config as indented JSON."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nac.errors import AudioError
+from nac.training.augment import Augmentation, augment, change_speed
 
 log = logging.getLogger(__name__)
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
@@ -79,8 +80,8 @@ class Crops:
     """
 
     def __init__(self, corpus: Corpus, samples: int, balance: tuple[tuple[str, float], ...], source_power: float,
-                 seed: int) -> None:
-        self.corpus, self.samples = corpus, samples
+                 seed: int, plan: Augmentation | None = None) -> None:
+        self.corpus, self.samples, self.plan = corpus, samples, plan or Augmentation()
         self.rng = np.random.default_rng(seed)
         self.kinds = sorted(corpus.clips)
         known = dict(balance)
@@ -96,31 +97,33 @@ class Crops:
 
     def one(self) -> np.ndarray:
         """One crop, float32 `[samples]`, padded with silence where the clip is shorter."""
-        rng = self.rng
-        crop = np.zeros(self.samples, np.float32)
+        rng, length = self.rng, self.samples
+        if rng.random() < self.plan.speed:
+            length = int(length * self.plan.ratio ** rng.uniform(-1, 1))
+        crop = np.zeros(length, np.float32)
         for _ in range(20):
             kind = self.kinds[rng.choice(len(self.kinds), p=self.kind_weights)]
             source = self.sources[kind][rng.choice(len(self.sources[kind]), p=self.source_weights[kind])]
             clips = self.corpus.clips[kind][source]
             clip = clips[rng.choice(len(clips), p=self.clip_weights[kind, source])]
-            start = int(rng.integers(0, max(1, len(clip) - self.samples + 1)))
-            piece = clip[start:start + self.samples].astype(np.float32) / 32767
+            start = int(rng.integers(0, max(1, len(clip) - length + 1)))
+            piece = clip[start:start + length].astype(np.float32) / 32767
             crop[:] = 0
             crop[:len(piece)] = piece
             if np.sqrt(np.mean(crop**2)) > SILENCE:
                 break
-        return crop
+        return crop if length == self.samples else change_speed(crop, self.corpus.sample_rate, self.samples)
 
     def batch(self, size: int) -> np.ndarray:
-        """`[size, samples]` crops with random gain and polarity; one in eight is two sources mixed."""
+        """`[size, samples]` crops, changed as the plan says."""
         rng = self.rng
-        out = np.stack([self.one() for _ in range(size)])
-        for i in range(size):
-            if rng.random() < 0.125:
-                out[i] += self.one() * 10 ** (-rng.uniform(0, 15) / 20)
-            gain = 10 ** (-rng.uniform(0, 12) / 20) * (1 if rng.random() < 0.5 else -1)
-            out[i] *= gain / max(1.0, float(np.abs(out[i]).max()) * abs(gain))
-        return out
+        out = []
+        for _ in range(size):
+            crop = self.one()
+            if rng.random() < self.plan.mix:
+                crop = crop + self.one() * np.float32(10 ** (-rng.uniform(0, 15) / 20))
+            out.append(augment(crop, self.corpus.sample_rate, self.plan, rng))
+        return np.stack(out)
 
 
 def _normalised(weights: list[float] | list[int]) -> np.ndarray:

@@ -18,7 +18,6 @@ from nac.training.codebooks import nearest
 from nac.training.data import Corpus
 
 log = logging.getLogger(__name__)
-GAMMA = 0.3
 #: Share of the frames of each kind; other kinds share the rest.
 MIXTURE = {"speech": 0.60, "music": 0.26, "environmental": 0.14}
 
@@ -28,7 +27,7 @@ class FitConfig:
     """How much audio the start is fitted on."""
 
     frames: int = 2_400_000
-    #: Frames for the codebooks after `low_codebooks`, whose latent has more dimensions.
+    #: Frames for the codebooks after the first layer's, whose latent has more dimensions.
     late_frames: int = 600_000
     source_power: float = 0.6
     seed: int = 0
@@ -48,12 +47,13 @@ def initialise(model: NacModel, corpus: Corpus, fit: FitConfig) -> Tensor:
     latent = torch.cat(parts)
     latent = latent[torch.from_numpy(rng.permutation(len(latent)))]
     usage = torch.zeros(config.codebooks, config.codebook_size)
-    late = latent[:fit.late_frames, config.low_dim:].clone()
-    residual = latent[:, :config.low_dim].contiguous()
+    late = latent[:fit.late_frames].clone()
+    residual = latent[:, :config.codebook_dim(0)].contiguous()
     del latent, parts
     for index in range(config.codebooks):
-        if index == config.low_codebooks:
-            residual = torch.cat([residual[:fit.late_frames], late], 1)
+        if config.codebook_dim(index) > residual.shape[1]:
+            added = late[:, residual.shape[1]:config.codebook_dim(index)]
+            residual = torch.cat([residual[:fit.late_frames], added], 1)
         part = residual[:300_000]
         book = part[torch.randperm(len(part))[:config.codebook_size]].clone()
         book, _ = kmeans(part, book, 4)
@@ -67,10 +67,8 @@ def initialise(model: NacModel, corpus: Corpus, fit: FitConfig) -> Tensor:
 
 def set_scales(spectrum: Spectrum, coefficients: Tensor) -> None:
     """Measure what `Spectrum` holds on `[frames, hop]` transform coefficients."""
-    deviation = coefficients.square().mean(0).sqrt().clamp(min=1e-8)
-    spectrum.scale.copy_((deviation / deviation[:spectrum.config.low].mean()) ** -GAMMA)
     spectrum.deviation.copy_(spectrum.to_latent(coefficients).square().mean(0).sqrt().clamp(min=1e-6))
-    spectrum.spread.copy_(compress(coefficients * spectrum.scale).square().mean(0).sqrt().clamp(min=1e-6))
+    spectrum.spread.copy_(compress(coefficients, spectrum.config.companding).square().mean(0).sqrt().clamp(min=1e-6))
 
 
 def kmeans(x: Tensor, book: Tensor, rounds: int) -> tuple[Tensor, Tensor]:

@@ -22,11 +22,13 @@ from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.transform import NOISE_PERIOD
 from nac.models.weights import save_model
+from nac.training import distributed
+from nac.training.adversary import Adversary
 from nac.training.codebooks import CodebookTrainer, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops
-from nac.training.losses import MelLoss, si_sdr
-from nac.training.perceptual import EnvelopeLoss, LoudnessLoss
+from nac.training.objective import Objective, Outcome
+from nac.training.pages import write_page
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
@@ -62,18 +64,20 @@ class Budget:
 class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
-    def __init__(self, model: NacModel, config: TrainingConfig, crops: Crops, folder: Path, device: str = "cpu",
-                 usage: Tensor | None = None) -> None:
+    def __init__(self, model: NacModel, config: TrainingConfig, crops: Crops, folder: Path,
+                 device: str | torch.device = "cpu", usage: Tensor | None = None) -> None:
         self.config, self.crops, self.folder, self.device = config, crops, folder, torch.device(device)
         self.model = model.to(self.device).train()
         model.encoder.half_blocks = model.decoder.half_blocks = config.bfloat16
         self.books = CodebookTrainer(model.quantizer, config.codebook_decay, config.codebook_hits,
                                      usage).to(self.device)
-        rate = model.config.sample_rate
-        self.mel = MelLoss(rate).to(self.device)
-        self.loudness, self.envelope = LoudnessLoss(rate).to(self.device), EnvelopeLoss(rate).to(self.device)
+        model.encoder.requires_grad_(not config.decoder_only)
+        self.objective = Objective(model, self.books, config).to(self.device)
+        self.parallel = distributed.parallel(self.objective)
+        self.adversary = None
+        if config.adversarial or config.feature:
+            self.adversary = Adversary(config, model.config.sample_rate, self.device)
         groups = self._groups()
-        self.parameters = [p for group in groups for p in group["params"]]
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas,
                                            weight_decay=config.weight_decay, fused=True)
         self.average = {name: value.detach().clone() for name, value in model.named_parameters()}
@@ -81,7 +85,7 @@ class Trainer:
         self.spent = 0.0  # seconds of training before this process
         self.power = 0.0  # latent power of the start
         self.drift = 0.0  # running mean of the latent power: one loud batch is no divergence
-        self.rng = np.random.default_rng(config.seed + 1)
+        self.rng = np.random.default_rng(config.seed + 1 + 1000 * distributed.rank())
         torch.manual_seed(config.seed)
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -99,36 +103,15 @@ class Trainer:
 
     # -- one step ----------------------------------------------------------------------------------------------
 
-    def losses(self, samples: Tensor) -> tuple[Tensor, dict[str, float], Tensor]:
-        """Loss of `[batch, samples]`, its terms, and the codes' usage."""
-        config, model = self.config, self.model
-        hop, batch = model.config.hop, samples.shape[0]
-        rates, weights = zip(*config.rates, strict=True)
+    def losses(self, samples: Tensor) -> Outcome:
+        """The model on `[batch, samples]` at random rates, and its losses."""
+        batch = samples.shape[0]
+        rates, weights = zip(*self.config.rates, strict=True)
         drawn = self.rng.choice(rates, batch, p=np.asarray(weights) / sum(weights))
         rate = torch.as_tensor(drawn, device=self.device)
-        padded = torch.nn.functional.pad(samples, (0, hop))
-        with torch.set_grad_enabled(not config.decoder_only):
-            latent = model.analyse(padded)
-        quantized, commitment, usage = self.books.quantize(model.quantizer, latent, rate,
-                                                           learn=not config.decoder_only)
         first = torch.as_tensor(self.rng.integers(0, NOISE_PERIOD, batch), device=self.device)
-        levels = rate[:, None].expand(-1, latent.shape[1])
-        output = model.synthesise(quantized, levels, first)[:, hop:]
-        power = float(latent.detach().square().sum(-1).mean())
-        self.power = self.power or power
-        mel = self.mel(samples, output)
-        ratio = si_sdr(samples, output).mean()
-        total = config.mel * mel - config.si_sdr * ratio
-        heard = {"loudness": config.loudness, "envelope": config.envelope}
-        extra = {name: getattr(self, name)(samples, output).mean() for name, weight in heard.items() if weight}
-        for name, value in extra.items():
-            total = total + heard[name] * value
-        if not config.decoder_only:
-            total = total + config.commitment * commitment / self.power
-        terms = {"loss": float(total.detach()), "mel": float(mel.detach()), "si_sdr": float(ratio.detach()),
-                 **{name: float(value.detach()) for name, value in extra.items()},
-                 "commitment": float(commitment.detach()), "power": power}
-        return total, terms, usage
+        out: Outcome = self.parallel(samples, rate, first)
+        return out
 
     def advance(self, share: float) -> tuple[dict[str, float], Tensor]:
         """One optimiser step at learning rates for `share` of the budget spent.
@@ -143,20 +126,31 @@ class Trainer:
             group["lr"] = rate * group["share"]
         crops = self.crops.batch(config.batch)
         samples = torch.from_numpy(crops).to(self.device)
-        total, terms, usage = self.losses(samples)
+        outcome = self.losses(samples)
+        total = outcome.loss
+        if self.adversary is not None:
+            start = int(self.rng.integers(0, max(1, samples.shape[1] - self.adversary.length + 1)))
+            added, judged = self.adversary.play(samples, outcome.output, start)
+            total = total + added
+            outcome.terms.update(judged)
+        terms = {"loss": float(total.detach()), **{name: float(value) for name, value in outcome.terms.items()}}
+        if not self.power:
+            self.power = self.objective.power = terms["power"]
         self.drift += 0.02 * (terms["power"] - self.drift) if self.drift else terms["power"]
         if not math.isfinite(terms["loss"]) or (not config.decoder_only and self.drift > 2.5 * self.power):
             raise DivergedError(f"training diverged at step {self.step} (loss {terms['loss']:.3g}, mean latent power "
                                 f"{self.drift:.3g}); the last checkpoint is kept, resume with a lower rate")
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        terms["gradient"] = float(torch.nn.utils.clip_grad_norm_(self.parameters, config.clip))
+        # Each group by itself: layers at waveform rates have gradients a hundred times as large and as uneven.
+        norms = [torch.nn.utils.clip_grad_norm_(group["params"], config.clip) for group in self.optimiser.param_groups]
+        terms["gradient"] = float(torch.stack(norms).norm())
         if math.isfinite(terms["gradient"]):
             self.optimiser.step()
         self._average()
         self.step += 1
         terms["rate"] = rate
-        return terms, usage
+        return terms, outcome.usage
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -169,11 +163,15 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint; the old one stays until the new one is whole."""
         self.books.write(self.model.quantizer)
+        if distributed.rank():
+            return
         state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
                  "books": self.books.state_dict(), "average": self.average, "step": self.step, "spent": self.spent,
                  "power": self.power, "torch": torch.get_rng_state(), "numpy": self.rng.bit_generator.state,
                  "crops": self.crops.rng.bit_generator.state, "config": self.config.to_json(),
                  "shape": self.model.config.to_json()}
+        if self.adversary is not None:
+            state["adversary"] = self.adversary.state_dict()
         with replacing(self.folder / CHECKPOINT) as temporary:
             torch.save(state, temporary)
 
@@ -190,14 +188,20 @@ class Trainer:
         self.books.load_state_dict(state["books"])
         self.average = {name: value.to(self.device) for name, value in state["average"].items()}
         self.power, self.spent = state["power"], state["spent"]
+        self.objective.power = self.power or 1.0
+        if self.adversary is not None and "adversary" in state:
+            self.adversary.load_state_dict(state["adversary"])
         if weights_only:
             self.model.load_state_dict(self.average, strict=False)
         else:
             self.optimiser.load_state_dict(state["optimiser"])
             self.step = state["step"]
             torch.set_rng_state(state["torch"])
-            self.rng.bit_generator.state = state["numpy"]
-            self.crops.rng.bit_generator.state = state["crops"]
+            if distributed.rank():  # the checkpoint holds the first process's random state; the others draw anew
+                self.rng, self.crops.rng = np.random.default_rng([self.step, distributed.rank()]).spawn(2)
+            else:
+                self.rng.bit_generator.state = state["numpy"]
+                self.crops.rng.bit_generator.state = state["crops"]
 
     def averaged(self) -> NacModel:
         """A copy of the model with the averaged weights, on the CPU."""
@@ -214,16 +218,18 @@ class Trainer:
 
     # -- the run -----------------------------------------------------------------------------------------------
 
-    def run(self, budget: Budget, save_minutes: float = 5.0, progress: bool = True) -> None:
-        """Train until the budget is spent; a checkpoint every `save_minutes` and at the end."""
-        saved = clock = time.monotonic()
+    def run(self, budget: Budget, save_minutes: float = 5.0, progress: bool = True, page_minutes: float = 0.0) -> None:
+        """Train until the budget is spent; a checkpoint every `save_minutes` and at the end, and so a page of curves
+        and decoded clips every `page_minutes` (0: none)."""
+        saved = clock = shown_at = time.monotonic()
         usage = torch.zeros_like(self.books.counts)
         window: list[dict[str, float]] = []
-        with (self.folder / "metrics.csv").open("a", newline="") as file, \
-                tqdm(disable=not progress, unit="step", initial=self.step) as bar:
+        shown = progress and not distributed.rank()
+        log_file = os.devnull if distributed.rank() else self.folder / "metrics.csv"
+        with open(log_file, "a", newline="") as file, tqdm(disable=not shown, unit="step", initial=self.step) as bar:
             writer = csv.writer(file)
-            while not budget.stop and budget.share(self.step) < 1:
-                terms, hits = self.advance(budget.share(self.step))
+            while (share := distributed.largest(1.0 if budget.stop else budget.share(self.step))) < 1:
+                terms, hits = self.advance(share)
                 usage += hits
                 window.append(terms)
                 now = time.monotonic()
@@ -240,10 +246,23 @@ class Trainer:
                 if time.monotonic() - saved > save_minutes * 60:
                     self.save()
                     saved = time.monotonic()
+                if page_minutes and time.monotonic() - shown_at > page_minutes * 60:
+                    file.flush()
+                    self.page()
+                    shown_at = time.monotonic()
             self.save()
+        if page_minutes:
+            self.page()
+
+    def page(self) -> None:
+        """Write the run's page; its clips are the same every time."""
+        if distributed.rank() == 0:
+            crops = Crops(self.crops.corpus, 4 * self.model.config.sample_rate, self.config.balance,
+                          self.config.source_power, seed=1)
+            write_page(self.folder, self.averaged(), crops.batch(4), self.step)
 
     def _revive(self) -> None:
-        if self.config.decoder_only:
+        if self.config.decoder_only or self.config.codebook_decay >= 1:
             return
         with torch.no_grad():
             latent = self.model.analyse(torch.from_numpy(self.crops.batch(self.config.batch)).to(self.device))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nac.errors import NacError
 
-TERMS = ("mel", "loudness", "envelope", "si_sdr", "commitment", "power")
+TERMS = ("mel", "loudness", "envelope", "si_sdr", "commitment", "power", "judge", "feature")
 
 
 def read_metrics(folders: list[Path]) -> list[dict[str, float]]:
@@ -32,7 +32,7 @@ def plot_run(folders: list[Path], target: Path) -> None:
     from matplotlib import pyplot
 
     rows = read_metrics(folders)
-    figure, axes = pyplot.subplots(2, 4, figsize=(14, 6), constrained_layout=True)
+    figure, axes = pyplot.subplots(2, 5, figsize=(17, 6), constrained_layout=True)
     for axis, term in zip(axes.flat, TERMS, strict=False):
         points = [(row["hours"], row[term]) for row in rows if term in row]
         if points:
@@ -47,7 +47,8 @@ def plot_run(folders: list[Path], target: Path) -> None:
                 axis.plot(*zip(*points, strict=True), linewidth=1, label=f"codebook {book}")
         axis.set_title("perplexity (codes in use)")
         axis.set_xlabel("hours")
-        axis.legend(fontsize=7)
+        if axis.lines:
+            axis.legend(fontsize=7)
         axis.grid(alpha=0.3)
     figure.savefig(target, dpi=80)
     pyplot.close(figure)

@@ -30,7 +30,7 @@ def gather_latents(model: NacModel, crops: Crops, frames: int, batch: int = 32) 
     """Latents `[frames, latent]` of random crops, silence left out; on the CPU, where refining works."""
     out, got = [], 0
     while got < frames:
-        samples = torch.from_numpy(crops.batch(batch)).to(model.spectrum.scale.device)
+        samples = torch.from_numpy(crops.batch(batch)).to(model.spectrum.deviation.device)
         latent = model.analyse(samples)[:, 1:].flatten(0, 1).cpu()
         latent = latent[latent.square().mean(1) > 1e-5]
         out.append(latent)
@@ -43,16 +43,19 @@ def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: 
            late_rounds: int = 2) -> None:
     """Refine the codebooks on `[frames, latent]`, block by block.
 
-    After the codebooks of the low coefficients a share `late` of the frames and `late_rounds` serve.
+    After the codebooks of the first layer a share `late` of the frames and `late_rounds` serve.
     """
     residual = latent.clone()
-    edges = [0, *(edge for edge in ANCHORS if edge < MOST * 2), *range(2 * MOST, quantizer.config.codebooks + 1, MOST)]
-    for first, last in pairwise(sorted(set(edges))):
-        if first == quantizer.config.low_codebooks:
+    stages = quantizer.config.codebooks
+    layers = [first for first, _ in quantizer.config.layers if first < stages]
+    early = layers[1] if len(layers) > 1 else stages
+    edges = {*layers, *(edge for edge in ANCHORS if edge < stages), *range(2 * MOST, stages, MOST), stages}
+    for first, last in pairwise(sorted(edges)):
+        if first == early:
             residual = residual[:int(len(residual) * late)]
         books = quantizer.codebooks[first:last].cpu().clone()
         size = quantizer.config.codebook_dim(first)
-        for turn in range(rounds if first < quantizer.config.low_codebooks else late_rounds):
+        for turn in range(rounds if first < early else late_rounds):
             codes, error = search(residual, books, size, beam)
             log.info("codebooks %d to %d, round %d: error %.5f", first, last - 1, turn, error)
             books = solve(residual[:, :size], codes, books, size)

@@ -44,7 +44,7 @@ def test_products_are_those_of_the_layers() -> None:
     assert found["codebook search, greedy"].parameters == books
     assert found["codebook search, greedy"].products == frames * books
     # Of 12 stages all but the first, and the one after the anchor at 6, go on from four paths.
-    low = config.codebook_size * config.low_dim
+    low = config.codebook_size * config.codebook_dim(0)
     assert found["codebook search, wide"].products == frames * low * (2 + 10 * 4)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from nac.errors import AudioError, OptionError, WeightsError
 from nac.models.model import NacModel
-from nac.models.weights import load_model
+from nac.models.weights import load_model, save_model
 from nac.training.codebooks import CodebookTrainer, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data import Corpus, Crops, load_corpus
@@ -46,12 +46,37 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     def loss() -> float:
         run.rng = np.random.default_rng(0)
         with torch.no_grad():
-            return float(run.losses(samples)[0])
+            return float(run.losses(samples).loss)
 
     before = loss()
     for _ in range(40):
         run.advance(0.0)
     assert loss() < before - 0.02
+
+
+def test_fine_tuning_lowers_the_loss_on_a_tiny_set(tmp_path: Path) -> None:
+    """The README's command, on two clips: the script starts from a weights file and fits it to them."""
+    import subprocess
+    import sys
+
+    start = tmp_path / "start.safetensors"
+    save_model(small_model(codebooks=12), start, generation=0)
+    for number in range(2):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "mine" / f"{number}.wav", speech_like(36_000, seed=number), 24_000)
+    script = Path(__file__).parents[2] / "scripts" / "train.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path / "mine"), "--init", str(start), "--out",
+                    str(tmp_path / "run"), "--steps", "40", "--page-minutes", "0", "--set=batch=2",
+                    "--set=learning_rate=0.002", "--set=warmup=5", "--set=ema=0.9", "--set=rates=[[12, 1.0]]",
+                    "--set=speed=0", "--set=reverb=0", "--set=equaliser=0"], check=True,
+                   capture_output=True, timeout=240)
+    clips = torch.from_numpy(crops(7).batch(8))
+    losses = []
+    for weights in (start, tmp_path / "run" / "model.safetensors"):
+        run = trainer(tmp_path / "run", load_model(weights)[0], rates=((12, 1.0),))
+        with torch.no_grad():
+            losses.append(float(run.losses(clips).loss))
+    assert losses[1] < losses[0] - 0.05
 
 
 def test_resuming_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
@@ -122,6 +147,23 @@ def test_a_stop_signal_ends_the_run_after_its_step(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / CHECKPOINT)["step"] == 0
 
 
+def test_the_page_shows_curves_and_clips(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.run(Budget(steps=2), progress=False, page_minutes=60)
+    page = (tmp_path / "page" / "index.html").read_text()
+    for name in ("curves.png", "0.png", "3-original.wav", "3-6kbps.wav"):
+        assert name in page and (tmp_path / "page" / name).stat().st_size > 1000
+    decoded, rate = soundfile.read(tmp_path / "page" / "0-3kbps.wav")
+    assert rate == 24_000 and len(decoded) == 4 * rate
+
+
+def test_a_page_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "page").write_text("in the way")
+    run = trainer(tmp_path)
+    run.run(Budget(steps=1), progress=False, page_minutes=60)
+    assert "no page" in caplog.text and run.step == 1
+
+
 def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path) -> None:
     trainer(tmp_path).save()
     with pytest.raises(WeightsError, match="another model"):
@@ -184,6 +226,7 @@ def test_short_clips_are_padded_and_silence_is_skipped() -> None:
 def quantized(stages: int = 6, frames: int = 64) -> tuple[NacModel, CodebookTrainer, torch.Tensor]:
     model = small_model(codebooks=12)
     latent = torch.randn(2, frames // 2, model.config.latent_dim) * 0.1
+    latent[..., model.config.codebook_dim(stages - 1):] = 0
     return model, CodebookTrainer(model.quantizer, 0.9, 1.0), latent
 
 
@@ -209,13 +252,22 @@ def test_the_gradient_passes_straight_through() -> None:
     torch.testing.assert_close(gradient, 2 * (latent - out).detach() / 64, atol=1e-6, rtol=1e-3)
 
 
+def test_dimensions_that_no_codebook_codes_are_not_pulled_to_zero() -> None:
+    model, books, latent = quantized()
+    latent = torch.randn_like(latent, requires_grad=True)
+    _, loss, _ = books.quantize(model.quantizer, latent, torch.tensor([6, 12]), learn=False)
+    (gradient,) = torch.autograd.grad(loss, latent)
+    size = model.config.codebook_dim(5)
+    assert not gradient[..., size:].any() and gradient[..., :size].all()
+
+
 def test_running_means_lower_the_error() -> None:
     model, books, latent = quantized()
     rate = torch.tensor([12, 12])
     before = float(books.quantize(model.quantizer, latent, rate, learn=False)[1])
     for _ in range(60):
         books.quantize(model.quantizer, latent, rate, learn=True)
-    assert float(books.quantize(model.quantizer, latent, rate, learn=False)[1]) < 0.7 * before
+    assert float(books.quantize(model.quantizer, latent, rate, learn=False)[1]) < 0.85 * before
 
 
 def test_good_codebooks_are_not_forgotten() -> None:
@@ -252,7 +304,7 @@ def test_the_start_uses_every_codebook() -> None:
     model = NacModel(dataclasses.replace(SMALL, codebooks=14, codebook_size=32))
     usage = initialise(model, corpus(), FitConfig(frames=3000, late_frames=1500))
     assert float(perplexity(usage)[0]) > 12 and float(perplexity(usage).min()) > 4
-    latent = model.analyse(torch.from_numpy(crops(5).batch(4)))
+    latent = model.analyse(torch.from_numpy(crops(5).batch(4))).detach()
     errors = [float((model.quantizer.decode(model.quantizer.encode(latent[0], n).T[None])[0] - latent[0])
                     .square().sum()) for n in (1, 4, 12, 14)]
     assert errors == sorted(errors, reverse=True) and errors[3] < 0.6 * errors[0]
@@ -263,6 +315,7 @@ def test_refining_lowers_the_error_of_the_search() -> None:
     initialise(model, corpus(), FitConfig(frames=2000, late_frames=1000))
     with torch.inference_mode():
         latent = model.analyse(torch.from_numpy(crops(5).batch(40))).flatten(0, 1)
+        latent[:, model.config.codebook_dim(0):] = 0
 
     def error() -> float:
         codes = model.quantizer.encode(latent, 12, beam=4)

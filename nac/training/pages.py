@@ -1,0 +1,72 @@
+"""A page that shows how a run is doing: curves, and a few clips with their decodes, to see and to hear."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from nac.errors import OptionError
+from nac.evaluation.plots import clean_axes, new_figure, save, spectrogram_db
+from nac.models.model import NacModel
+from nac.training.plots import plot_run
+
+log = logging.getLogger(__name__)
+FOLDER = "page"
+#: Codebooks that the clips are coded with.
+RATES = (6, 12)
+
+
+def write_page(folder: Path, model: NacModel, clips: np.ndarray, step: int) -> None:
+    """Write `folder/page/index.html` with what it shows: `clips` `[clips, samples]` and their decodes by `model`.
+
+    A run does not fail for its page: without matplotlib, or where it cannot be written, the log says so.
+    """
+    try:
+        target = folder / FOLDER
+        target.mkdir(exist_ok=True)
+        rows = []
+        for number, clip in enumerate(clips):
+            versions = {"original": clip, **{f"{rate / 2:g} kbps": decode(model, clip, rate) for rate in RATES}}
+            cells = []
+            for name, samples in versions.items():
+                file = f"{number}-{name.replace(' ', '')}.wav"
+                soundfile.write(target / file, samples, model.config.sample_rate, subtype="PCM_16")
+                cells.append(f'<td>{name}<br><audio controls src="{file}"></audio></td>')
+            _spectrograms(versions, model.config.sample_rate, target / f"{number}.png")
+            rows.append(f"<table><tr>{''.join(cells)}</tr></table><img src='{number}.png'>")
+        plot_run([folder], target / "curves.png")
+        (target / "index.html").write_text(
+            f"<!doctype html><meta charset='utf-8'><title>{folder.name}</title><h1>{folder.name}, step {step}</h1>"
+            f"<img src='curves.png'>{''.join(rows)}\n", encoding="utf-8")
+    except (OptionError, OSError, ImportError) as error:
+        log.warning("no page of the run: %s", str(error).splitlines()[0])
+
+
+@torch.inference_mode()
+def decode(model: NacModel, clip: np.ndarray, codebooks: int) -> np.ndarray:
+    """Code and decode `[samples]` with so many codebooks, greedy search."""
+    hop = model.config.hop
+    frames = -(-len(clip) // hop) + 1
+    latent = model.analyse(torch.from_numpy(np.pad(clip, (0, frames * hop - len(clip))))[None])
+    codes = model.quantizer.encode(latent[0], codebooks)
+    levels = torch.full((1, frames), codebooks)
+    out = model.synthesise(model.quantizer.decode(codes.T[None]), levels)[0]
+    return np.asarray(out[hop:hop + len(clip)].numpy(), np.float32)
+
+
+def _spectrograms(versions: dict[str, np.ndarray], sample_rate: int, target: Path) -> None:
+    figure = new_figure(4.5 * len(versions), 3)
+    for index, (name, samples) in enumerate(versions.items()):
+        axes = figure.add_subplot(1, len(versions), index + 1)
+        picture = spectrogram_db(samples, 256).T
+        axes.imshow(picture, origin="lower", aspect="auto", vmin=-100, vmax=-10, cmap="magma",
+                    extent=(0, len(samples) / sample_rate, 0, sample_rate / 2000))
+        axes.set_title(name)
+        axes.set_xlabel("seconds")
+        clean_axes(axes)
+        axes.grid(False)
+    figure.axes[0].set_ylabel("kHz")
+    figure.tight_layout()
+    save(figure, target)
