@@ -8,9 +8,8 @@ import click
 
 from nac.errors import NacError
 from nac.evaluation.cache import default_folder
-from nac.evaluation.clips import find_clips
+from nac.evaluation.clips import choose, find_clips
 from nac.evaluation.codecs import Nac, parse_codecs, parse_rates
-from nac.evaluation.examples import choose
 from nac.evaluation.listening import listening_page, make_items
 from nac.evaluation.listening_scores import (
     discrimination,

@@ -72,6 +72,15 @@ def test_silence_is_undefined(tmp_path):
     assert json.loads(run(silence, silence, "--json").stdout)["pairs"][0]["scores"]["snr"] is None
 
 
+def test_too_short_for_pesq_stoi_and_visqol_is_undefined(tmp_path):
+    for package in ("pesq", "pystoi", "visqol", "ai_edge_litert"):
+        pytest.importorskip(package)
+    sound = write(tmp_path / "a.wav", voice(0.1, RATE))
+    shown = table(run(sound, sound, "--kind", "speech"))
+    assert {shown[name] for name in ("PESQ-WB", "STOI", "ESTOI", "ViSQOL-speech")} == {"undefined"}
+    assert shown["SNR"] == "inf" and float(shown["Mel"]) == 0
+
+
 def test_other_length_rate_channels_and_delay_are_said(tmp_path):
     sound = voice(0.5, RATE)
     reference = write(tmp_path / "a.wav", sound)
@@ -138,10 +147,10 @@ def test_a_missing_package_is_a_hint(sounds, monkeypatch):
     result = run(*sounds, "--kind", "speech")
     assert result.exit_code == 0
     assert "nac: PESQ-WB is left out: its package is missing (pip install 'nac[eval]')" in result.stderr.splitlines()
-    assert "ViSQOL" not in result.stderr  # nobody asked for it
+    assert "ViSQOL-speech is left out" in result.stderr and "ViSQOL-audio" not in result.stderr
     assert "SNR" in table(result) and "PESQ-WB" not in result.stdout
-    named = run(*sounds, "--metric", "visqol", "--json")
-    assert named.exit_code == 1 and "pip install 'nac[visqol]'" in named.stderr
+    named = run(*sounds, "--metric", "visqol_audio", "--json")
+    assert named.exit_code == 1 and "pip install 'nac[eval]'" in named.stderr
     assert json.loads(named.stdout)["pairs"][0]["scores"] == {}
 
 

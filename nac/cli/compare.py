@@ -43,7 +43,7 @@ def compare(
 
     A delay is found and taken out, and what differs in rate, channels or length is brought together; the notes below
     the table say so. A score that means nothing for the sound, such as a ratio to silence, is "undefined". ViSQOL is
-    slow, and computed only with --metric visqol.
+    slow: of sounds above a minute it is computed only with --metric visqol_speech or --metric visqol_audio.
 
     \b
     Examples:

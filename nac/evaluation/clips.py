@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,6 +53,19 @@ def find_clips(folder: Path) -> list[Clip]:
             raise AudioError(f"{found[clip.name].path} and {path} have the same name: keep one of them in the folder")
         found[clip.name] = clip
     return [found[name] for name in sorted(found)]
+
+
+def choose(clips: Sequence[Clip], per_kind: int) -> list[Clip]:
+    """`per_kind` clips of each kind, spread evenly over the sorted names."""
+    kinds: dict[str | None, list[Clip]] = {}
+    for clip in clips:
+        kinds.setdefault(clip.kind, []).append(clip)
+    return [
+        members[i * len(members) // count]
+        for members in kinds.values()
+        for count in [min(per_kind, len(members))]
+        for i in range(count)
+    ]
 
 
 def load_audio(path: str | os.PathLike[str], weights: str | None = None) -> tuple[Audio, int]:

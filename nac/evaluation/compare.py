@@ -15,6 +15,7 @@ from nac.evaluation.plots import FORMATS, plot_comparison
 from nac.evaluation.tables import aligned, cell, columns, csv_text, heading, json_text, means
 
 LONGEST_DELAY = 1.0  # seconds, looked for in either direction
+LONGEST_SLOW = 60.0  # seconds: of longer sounds, slow scores are computed only when named
 Progress = Callable[[int, int], None]
 
 
@@ -117,8 +118,9 @@ def compare(
     its delay (unless `keep_delay`) and resampled to the reference's rate (both to `sample_rate` Hz if given); stereo
     and mono are compared as mono; of different lengths the common part is compared. The notes say what was done.
 
-    `kind` ("speech", "music", "environmental") and `metrics` are those of `nac.evaluation.metrics.score`; in folders
-    the kind is the subfolder's name unless given. `plot` is a picture to write for two files, a folder for two folders.
+    `metrics` are names of `nac.evaluation.metrics.METRICS`; without them, all that are meant for the `kind` ("speech",
+    "music", "environmental"; None: not known), but no slow ones for sounds above a minute. In folders the kind is the
+    subfolder's name unless given. `plot` is a picture to write for two files, a folder for two folders.
     `progress(done, total)` is called after each pair.
 
     Raises `AudioError` if something cannot be read or nothing fits together, `OptionError` for a wrong option.
@@ -129,7 +131,7 @@ def compare(
         raise OptionError(f"no such kind of sound: {kind}; there are {', '.join(KINDS)}")
     if sample_rate is not None and not 1000 <= sample_rate <= 384000:
         raise OptionError(f"cannot compare at {sample_rate} Hz; 1000 to 384000 are possible")
-    hints = unavailable(default_metrics(kind) if chosen is None else chosen)
+    hints = unavailable(default_metrics(kind, slow=True) if chosen is None else chosen)
     weights = None if model is None else os.fspath(model)
     if first.is_dir() != second.is_dir():
         for path in (first, second):
@@ -211,6 +213,13 @@ def _compare_pair(
         x, y, rate, shift, notes = fit(reference, decoded, (rate, decoded_rate), sample_rate, keep_delay)
     except AudioError as error:
         raise AudioError(f"{left.path} and {right.path}: {error}") from None
+    if metrics is None:
+        quick, every = default_metrics(kind), default_metrics(kind, slow=True)
+        long = x.shape[1] > LONGEST_SLOW * rate
+        if long:
+            names = " and ".join(name for name in every if name not in quick)
+            notes.append(f"longer than {LONGEST_SLOW:g} s: {names} only when asked for by name")
+        metrics = quick if long else every
     scores = score(x, y, rate, kind, metrics)
     if picture is not None:
         plot_comparison(x, y, rate, picture, f"{left.path.name} and {right.path.name}")

@@ -16,19 +16,6 @@ from nac.evaluation.sweep import Task, code, decode
 EXAMPLE_SECONDS = 12.0  # of each clip, from its beginning
 
 
-def choose(clips: Sequence[Clip], per_kind: int) -> list[Clip]:
-    """`per_kind` clips of each kind, spread evenly over the sorted names."""
-    kinds: dict[str | None, list[Clip]] = {}
-    for clip in clips:
-        kinds.setdefault(clip.kind, []).append(clip)
-    return [
-        members[i * len(members) // count]
-        for members in kinds.values()
-        for count in [min(per_kind, len(members))]
-        for i in range(count)
-    ]
-
-
 def decoded_versions(
     clip: Clip, codecs: Sequence[tuple[Codec, Rates]], cache: Path | None
 ) -> tuple[Audio, int, list[tuple[str, Audio]]]:
@@ -38,7 +25,7 @@ def decoded_versions(
     for codec, rates in codecs:
         for nominal in () if codec.lossless else rates:
             try:
-                coded = code(Task(clip, codec, nominal, None, cache), reference, sample_rate)
+                coded = code(Task(clip, codec, nominal, (), cache), reference, sample_rate)
                 (_, decoded), _ = decode(coded, codec, reference, sample_rate)
             except (NacError, OSError, RuntimeError, ValueError):
                 continue  # the sweep's table says what failed

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nac.errors import AudioError, OptionError
-from nac.evaluation import perceptual, spectra, waveform
 from nac.evaluation.perceptual import estoi, pesq_wb, stoi, visqol_audio, visqol_speech
 from nac.evaluation.spectra import log_spectral_distance, log_spectrum_rmse, mel_distance
 from nac.evaluation.waveform import l1, mse, sdr, si_sdr, snr
@@ -44,15 +43,15 @@ __all__ = [
 VERSION = 1  # raised whenever a definition changes, so that cached scores are computed anew
 
 Audio = npt.NDArray[np.float32]
-Compute = Callable[[Audio, Audio, int, str | None], float | None]
+Compute = Callable[[Audio, Audio, int], float | None]  # reference, decoded (both `[samples]`), sample rate in Hz
 
 
 @dataclass(frozen=True)
 class Metric:
     """One score: how it is named and read, what it needs, how it is computed.
 
-    `kinds`: the kinds of sound it is meant for (empty: all). `packages`: the optional modules it imports, `extra`: the
-    extra of nac that brings them. `slow`: takes about as long as the sound or longer, so only computed when named.
+    `kinds`: the kinds of sound it is meant for (empty: all). `packages`: the optional modules it imports, which the
+    extra `eval` of nac brings. `slow`: takes about half as long as the sound or longer.
     """
 
     name: str
@@ -63,7 +62,6 @@ class Metric:
     digits: int = 2
     kinds: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
-    extra: str = "eval"
     slow: bool = False
 
     def available(self) -> bool:
@@ -71,42 +69,41 @@ class Metric:
         return all(find_spec(package) is not None for package in self.packages)
 
 
-def _visqol(reference: Audio, decoded: Audio, sample_rate: int, kind: str | None) -> float | None:
-    mode = perceptual.visqol_speech if kind == "speech" else perceptual.visqol_audio
-    return mode(reference, decoded, sample_rate)
-
-
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("pesq_wb", "PESQ-WB", "MOS", "higher", lambda x, y, rate, _: perceptual.pesq_wb(x, y, rate),
-               kinds=("speech",), packages=("pesq",)),
-        Metric("stoi", "STOI", "", "higher", lambda x, y, rate, _: perceptual.stoi(x, y, rate),
-               digits=3, kinds=("speech",), packages=("pystoi",)),
-        Metric("estoi", "ESTOI", "", "higher", lambda x, y, rate, _: perceptual.estoi(x, y, rate),
-               digits=3, kinds=("speech",), packages=("pystoi",)),
-        Metric("visqol", "ViSQOL", "MOS", "higher", _visqol,
-               packages=("visqol", "ai_edge_litert"), extra="visqol", slow=True),
-        Metric("si_sdr", "SI-SDR", "dB", "higher", lambda x, y, *_: waveform.si_sdr(x, y)),
-        Metric("sdr", "SDR", "dB", "higher", lambda x, y, *_: waveform.sdr(x, y)),
-        Metric("snr", "SNR", "dB", "higher", lambda x, y, *_: waveform.snr(x, y)),
-        Metric("log_spectral_distance", "LSD", "dB", "lower", lambda x, y, *_: spectra.log_spectral_distance(x, y)),
-        Metric("log_spectrum_rmse", "LS-RMSE", "dB", "lower",
-               lambda x, y, *_: spectra.log_spectrum_rmse(x, y)),
-        Metric("mel_distance", "Mel", "decades", "lower", lambda x, y, rate, _: spectra.mel_distance(x, y, rate)),
-        Metric("mse", "MSE", "FS²", "lower", lambda x, y, *_: waveform.mse(x, y), digits=6),
-        Metric("l1", "L1", "FS", "lower", lambda x, y, *_: waveform.l1(x, y), digits=5),
+        Metric("pesq_wb", "PESQ-WB", "MOS", "higher", pesq_wb, kinds=("speech",), packages=("pesq",)),
+        Metric("stoi", "STOI", "", "higher", stoi, digits=3, kinds=("speech",), packages=("pystoi",)),
+        Metric("estoi", "ESTOI", "", "higher", estoi, digits=3, kinds=("speech",), packages=("pystoi",)),
+        Metric("visqol_speech", "ViSQOL-speech", "MOS", "higher", visqol_speech, kinds=("speech",),
+               packages=("visqol", "ai_edge_litert"), slow=True),
+        Metric("visqol_audio", "ViSQOL-audio", "MOS", "higher", visqol_audio, kinds=("music", "environmental"),
+               packages=("visqol",), slow=True),
+        Metric("si_sdr", "SI-SDR", "dB", "higher", lambda x, y, _: si_sdr(x, y)),
+        Metric("sdr", "SDR", "dB", "higher", lambda x, y, _: sdr(x, y)),
+        Metric("snr", "SNR", "dB", "higher", lambda x, y, _: snr(x, y)),
+        Metric("log_spectral_distance", "LSD", "dB", "lower", lambda x, y, _: log_spectral_distance(x, y)),
+        Metric("log_spectrum_rmse", "LS-RMSE", "dB", "lower", lambda x, y, _: log_spectrum_rmse(x, y)),
+        Metric("mel_distance", "Mel", "decades", "lower", mel_distance),
+        Metric("mse", "MSE", "FS²", "lower", lambda x, y, _: mse(x, y), digits=6),
+        Metric("l1", "L1", "FS", "lower", lambda x, y, _: l1(x, y), digits=5),
     )
 }  # fmt: skip
 
 
-def default_metrics(kind: str | None = None) -> tuple[str, ...]:
-    """Names of the scores that `score` computes unasked: those meant for `kind` (all kinds if None), no slow ones.
+def default_metrics(kind: str | None = None, slow: bool = False) -> tuple[str, ...]:
+    """Names of the scores meant for `kind` (of all kinds if None): the quick ones, and with `slow` the others too.
 
-    >>> "pesq_wb" in default_metrics("music"), "pesq_wb" in default_metrics("speech"), "visqol" in default_metrics()
-    (False, True, False)
+    >>> "pesq_wb" in default_metrics("music"), "pesq_wb" in default_metrics("speech")
+    (False, True)
+    >>> sorted(set(default_metrics("speech", slow=True)) - set(default_metrics("speech")))
+    ['visqol_speech']
     """
-    return tuple(m.name for m in METRICS.values() if not m.slow and (kind is None or not m.kinds or kind in m.kinds))
+    return tuple(
+        metric.name
+        for metric in METRICS.values()
+        if (slow or not metric.slow) and (kind is None or not metric.kinds or kind in metric.kinds)
+    )
 
 
 def unavailable(metrics: Iterable[str] | None = None) -> list[str]:
@@ -114,7 +111,7 @@ def unavailable(metrics: Iterable[str] | None = None) -> list[str]:
     lines = []
     for metric in _chosen(METRICS if metrics is None else metrics):
         if not metric.available():
-            lines.append(f"{metric.label} is left out: its package is missing (pip install 'nac[{metric.extra}]')")
+            lines.append(f"{metric.label} is left out: its package is missing (pip install 'nac[eval]')")
     return lines
 
 
@@ -129,7 +126,7 @@ def score(
 
     Both `[samples]` or `[channels, samples]` of equal shape and already aligned (see `nac.evaluation.align`), full
     scale 1.0, at `sample_rate` Hz. `kind` is "speech", "music", "environmental" or None (not known): it chooses the
-    default metrics and ViSQOL's mode. With several channels each score is the mean of the channels that have one.
+    scores where `metrics` does not. With several channels each score is the mean of the channels that have one.
     A score is None where it is undefined (silence, a clip too short, samples that are not finite), infinite where the
     signals are equal and the score is a ratio to their difference; it is missing where its package is not installed.
 
@@ -147,7 +144,7 @@ def score(
         return {metric.name: None for metric in chosen}
     out: dict[str, float | None] = {}
     for metric in chosen:
-        values = [metric.compute(a, b, sample_rate, kind) for a, b in zip(x, y, strict=True)]
+        values = [metric.compute(a, b, sample_rate) for a, b in zip(x, y, strict=True)]
         defined = [value for value in values if value is not None]
         out[metric.name] = sum(defined) / len(defined) if defined else None
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,40 @@ def plot_comparison(reference: Audio, decoded: Audio, sample_rate: int, target: 
     rows[4].set_xlabel("seconds")
     rows[4].set_xlim(0, len(x) / sample_rate)
     figure.align_ylabels(rows)
+    save(figure, target)
+
+
+def plot_spectrograms(versions: Sequence[tuple[str, Audio]], sample_rate: int, target: Path, title: str = "") -> None:
+    """Write a picture of spectrograms below each other, in two columns from four on, all on one scale of colours.
+
+    `versions`: a name and `[channels, samples]` each, of one length, at `sample_rate` Hz; channels are averaged.
+    `target` ends in .png, .svg, .pdf. Raises `OptionError` as `plot_comparison`, and if there are no versions.
+    """
+    if not versions:
+        raise OptionError("there is nothing to draw")
+    columns = 1 if len(versions) < 4 else 2
+    lines = math.ceil(len(versions) / columns)
+    figure = new_figure(11 if columns == 2 else 9, 2.5 * lines + 0.6)
+    figure.set_layout_engine("constrained")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
+    samples = versions[0][1].shape[1]
+    hop = max(WINDOW // 4, math.ceil(samples / (MAX_COLUMNS // columns)))
+    top, places = None, []
+    for index, (name, audio) in enumerate(versions):
+        level = spectrogram_db(mono(audio)[0], hop)
+        top = float(level.max()) if top is None else top
+        axes = figure.add_subplot(lines, columns, index + 1)
+        extent = (0, samples / sample_rate, 0, sample_rate / 2000)
+        image = axes.imshow(level.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - RANGE_DB,
+                            vmax=top, interpolation="nearest")  # fmt: skip
+        _inside_label(axes, name, "white")
+        places.append(axes)
+        if index % columns == 0:
+            axes.set_ylabel("kHz")
+        if index >= len(versions) - columns:
+            axes.set_xlabel("seconds")
+    figure.colorbar(image, ax=places, label="dB full scale", fraction=0.03, pad=0.01)
     save(figure, target)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nac.evaluation.charts import rate_charts
+from nac.evaluation.charts import overview_chart, rate_charts
 from nac.evaluation.metrics import METRICS, shown
 from nac.evaluation.plots import save
 from nac.evaluation.summary import Statistic, Summary
@@ -47,7 +47,9 @@ class Example:
 def write_report(
     folder: Path, rows: Sequence[Row], summaries: Sequence[Summary], examples: Sequence[Example] | None = None
 ) -> list[Path]:
-    """Write `clips.csv`, `summary.csv`, `report.md`, a chart for each kind, and with `examples` also `report.html`.
+    """Write `clips.csv`, `summary.csv`, `report.md`, charts, and with `examples` also `report.html`.
+
+    `chart.svg` has the main scores of all kinds, `chart_<kind>.svg` all scores of one.
 
     Returns the paths. Raises `OptionError` where matplotlib is missing, `OSError` where the folder cannot be written.
     """
@@ -61,6 +63,8 @@ def write_report(
 
     put("clips.csv", clips_csv(rows))
     put("summary.csv", summary_csv(summaries))
+    save(overview_chart(summaries), folder / "chart.svg")
+    written.append(folder / "chart.svg")
     charts = {}
     for kind in _kinds(summaries):
         path = folder / f"chart_{_safe(kind)}.svg"
@@ -98,9 +102,13 @@ def summary_csv(summaries: Sequence[Summary]) -> str:
 def report_markdown(summaries: Sequence[Summary], charts: dict[str, str] | None = None) -> str:
     """Tables of means and of medians for each kind of sound; `charts`: file names by kind, linked in."""
     out = ["# Evaluation", "", NOTE]
+    if charts:
+        out += ["", "![Main scores over bit rate](chart.svg)"]
     for kind in _kinds(summaries):
         out += ["", f"## {kind}", "", markdown(mean_table(summaries, kind)), "", "Medians:", ""]
         out += [markdown(median_table(summaries, kind))]
+        if line := fewer(summaries, kind):
+            out += ["", line]
         if charts and kind in charts:
             out += ["", f"![Scores over bit rate, {kind}]({charts[kind]})"]
     return "\n".join([*out, ""])
@@ -131,6 +139,23 @@ def median_table(summaries: Sequence[Summary], kind: str) -> list[list[str]]:
     return table
 
 
+def fewer(summaries: Sequence[Summary], kind: str) -> str:
+    """A line on the slow scores that were computed for some clips of a kind only; empty if there are none.
+
+    >>> from nac.evaluation.summary import statistic
+    >>> fewer([Summary("music", "opus", 6, 6.1, 9, 0, 0, 0, {"visqol_audio": statistic([3.0])})], "music")
+    'ViSQOL-audio is over 1 of the 9 clips.'
+    """
+    parts = []
+    chosen = [summary for summary in summaries if summary.kind == kind]
+    clips = max((summary.clips for summary in chosen), default=0)
+    for name in (name for name in _names(chosen) if METRICS[name].slow):
+        counts = [found.count for summary in chosen if (found := summary.statistics.get(name)) is not None]
+        if counts and max(counts) < clips:
+            parts.append(f"{METRICS[name].label} is over {max(counts)} of the {clips} clips.")
+    return " ".join(parts)
+
+
 def report_html(summaries: Sequence[Summary], charts: dict[str, bytes], examples: Sequence[Example]) -> str:
     """One page with all in it: tables, charts (SVG files by kind), example clips with players and spectrograms."""
     template = (Path(__file__).parent / "page" / "report.html").read_text(encoding="utf-8")
@@ -138,6 +163,8 @@ def report_html(summaries: Sequence[Summary], charts: dict[str, bytes], examples
     for kind in _kinds(summaries):
         parts.append(f"<h2>{html.escape(kind)}</h2>")
         parts.append(_html_table(mean_table(summaries, kind)))
+        if line := fewer(summaries, kind):
+            parts.append(f"<p>{html.escape(line)}</p>")
         if kind in charts:
             parts.append(f'<img class="chart" alt="Scores over bit rate" src="{_uri("image/svg+xml", charts[kind])}">')
         for example in examples:

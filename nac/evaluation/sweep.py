@@ -18,7 +18,7 @@ from nac.errors import AudioError, NacError, OptionError
 from nac.evaluation import metrics as metrics_module
 from nac.evaluation.align import align
 from nac.evaluation.cache import Cache, audio_hash, key_of
-from nac.evaluation.clips import KINDS, Audio, Clip, load_audio, mono, same_rate
+from nac.evaluation.clips import KINDS, Audio, Clip, choose, load_audio, mono, same_rate
 from nac.evaluation.codecs import Codec, Rates
 from nac.evaluation.metrics import METRICS, default_metrics, score
 
@@ -52,12 +52,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Task:
-    """What one process does at once. `metrics`: None for the usual ones of the kind."""
+    """What one process does at once."""
 
     clip: Clip
     codec: Codec
     nominal: float
-    metrics: tuple[str, ...] | None
+    metrics: tuple[str, ...]
     cache: Path | None
 
 
@@ -78,15 +78,17 @@ def sweep(
     codecs: Sequence[tuple[Codec, Rates]],
     *,
     metrics: Iterable[str] | None = None,
+    slow_clips: int | None = None,
     jobs: int = 1,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """All rows, sorted by kind, codec (in the order given), bit rate and clip.
 
-    `metrics`: see `nac.evaluation.metrics.score`; None for the usual ones of each kind. `jobs` processes work side by
-    side, each on one thread; with 1 everything happens in this process. `cache`: a folder that keeps results, None for
-    none. A clip that a codec cannot code gives a row with its `error`.
+    `metrics`: names of scores; None for all that are meant for a clip's kind. `slow_clips`: the slow ones (ViSQOL) are
+    computed for so many clips of each kind, spread evenly; None for all. `jobs` processes work side by side, each on
+    one thread; with 1 everything happens in this process. `cache`: a folder that keeps results, None for none. A clip
+    that a codec cannot code gives a row with its `error`.
 
     Raises `AudioError` if there is nothing to do, `OptionError` if two codecs have the same name.
     """
@@ -95,7 +97,11 @@ def sweep(
     if twice:
         raise OptionError(f"two codecs are called {twice[0]}: give their weights files different names")
     chosen = None if metrics is None else tuple(metrics)
-    tasks = [Task(clip, codec, rate, chosen, cache) for codec, rates in codecs for rate in rates for clip in clips]
+    slow = {clip.name for clip in (clips if slow_clips is None else choose(clips, slow_clips))}
+    wanted = {clip.name: _wanted(clip, chosen, clip.name in slow) for clip in clips}
+    tasks = [
+        Task(clip, codec, rate, wanted[clip.name], cache) for codec, rates in codecs for rate in rates for clip in clips
+    ]
     if not tasks:
         raise AudioError("nothing to evaluate: there must be at least one clip, one codec and one bit rate")
     rows: list[Row] = []
@@ -122,16 +128,15 @@ def run(task: Task) -> Row:
         cache = Cache(task.cache)
         coded = code(task, reference, sample_rate)
         facts = coded.facts
-        wanted = () if codec.lossless else task.metrics or default_metrics(kind if kind in KINDS else None)
-        wanted = tuple(name for name in wanted if METRICS[name].available())
-        scores = cached_scores(cache, coded.key, kind, wanted)
+        wanted = () if codec.lossless else tuple(name for name in task.metrics if METRICS[name].available())
+        scores = cached_scores(cache, coded.key, wanted)
         todo = [name for name in wanted if name not in scores]
         if todo or "decode_cpu" not in facts:
             decoded, facts["decode_cpu"] = decode(coded, codec, reference, sample_rate)
-            scores |= score(*decoded, sample_rate, kind if kind in KINDS else None, todo)
+            scores |= score(*decoded, sample_rate, metrics=todo)
             cache.write_json(coded.key, facts)
             for name in todo:
-                cache.write_json(_score_key(coded.key, kind, name), {"value": scores[name]})
+                cache.write_json(_score_key(coded.key, name), {"value": scores[name]})
         ordered = {name: scores[name] for name in METRICS if name in scores}
         return Row(
             clip.name, kind, codec.name, task.nominal, len(coded.data), seconds,
@@ -184,11 +189,11 @@ def decode(coded: Coded, codec: Codec, reference: Audio, sample_rate: int) -> tu
     return (reference, decoded), seconds
 
 
-def cached_scores(cache: Cache, key: str, kind: str, names: Iterable[str]) -> dict[str, float | None]:
+def cached_scores(cache: Cache, key: str, names: Iterable[str]) -> dict[str, float | None]:
     """Those of the named scores that are known already."""
     found: dict[str, float | None] = {}
     for name in names:
-        entry = cache.read_json(_score_key(key, kind, name))
+        entry = cache.read_json(_score_key(key, name))
         if entry is None or "value" not in entry:
             continue
         value = entry["value"]
@@ -197,10 +202,14 @@ def cached_scores(cache: Cache, key: str, kind: str, names: Iterable[str]) -> di
     return found
 
 
-def _score_key(key: str, kind: str, name: str) -> str:
+def _wanted(clip: Clip, metrics: tuple[str, ...] | None, slow: bool) -> tuple[str, ...]:
+    names = metrics or default_metrics(clip.kind if clip.kind in KINDS else None, slow=True)
+    return tuple(name for name in names if slow or name not in METRICS or not METRICS[name].slow)
+
+
+def _score_key(key: str, name: str) -> str:
     packages = [f"{package} {_installed(package)}" for package in METRICS[name].packages]
-    # ViSQOL is the one score whose definition depends on the kind of sound.
-    return key_of(key, name, metrics_module.VERSION, kind == "speech" if name == "visqol" else None, *packages)
+    return key_of(key, name, metrics_module.VERSION, *packages)
 
 
 def _installed(module: str) -> str:

@@ -8,7 +8,7 @@ import soundfile
 
 from nac.errors import AudioError
 from nac.evaluation import clips as clips_module
-from nac.evaluation.clips import find_clips, load_audio, mono, same_rate
+from nac.evaluation.clips import Clip, choose, find_clips, load_audio, mono, same_rate
 
 from .sounds import noise
 
@@ -73,3 +73,9 @@ def test_shapes() -> None:
     np.testing.assert_array_equal(mono(stereo), np.full((1, 10), 0.5, np.float32))
     assert same_rate(np.zeros((2, 0), np.float32), 8000, 24000).shape == (2, 0)
     assert same_rate(np.zeros((2, 80), np.float32), 8000, 24000).shape == (2, 240)
+
+
+def test_chosen_clips_are_spread_over_the_names(tmp_path: Path) -> None:
+    found = [Clip(tmp_path, name, kind) for kind in ("speech", "music") for name in "abcdef"]
+    assert [clip.name for clip in choose(found, 2)] == ["a", "d", "a", "d"]
+    assert len(choose(found, 99)) == 12 and choose(found, 0) == []

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -8,13 +9,15 @@ import pytest
 import soundfile
 
 from nac.errors import AudioError, OptionError
+from nac.evaluation import compare as compare_module
 from nac.evaluation.align import shifted
 from nac.evaluation.compare import compare, fit
+from nac.evaluation.metrics import METRICS
 
 from .sounds import noise
 
 RATE = 8000
-METRICS = ["snr", "mse"]
+NAMES = ["snr", "mse"]
 
 
 def write(path: Path, audio: np.ndarray, rate: int = RATE) -> Path:
@@ -27,14 +30,29 @@ def test_late_and_longer_copy_is_moved_and_equal(tmp_path: Path) -> None:
     sound = noise(RATE)
     reference = write(tmp_path / "a.wav", sound)
     decoded = write(tmp_path / "b.wav", np.concatenate([np.zeros(300, np.float32), sound, noise(99)]))
-    pair = compare(reference, decoded, metrics=METRICS).pairs[0]
+    pair = compare(reference, decoded, metrics=NAMES).pairs[0]
     assert (pair.delay, pair.sample_rate, pair.seconds) == (300, RATE, 1.0)
     assert pair.scores == {"snr": np.inf, "mse": 0.0}
     assert "300 samples (37.5 ms) later" in pair.notes[0]
     assert "399 samples (0.050 s) longer" in pair.notes[1]
     assert len(pair.notes) == 2
-    kept = compare(reference, decoded, metrics=METRICS, keep_delay=True).pairs[0]
+    kept = compare(reference, decoded, metrics=NAMES, keep_delay=True).pairs[0]
     assert kept.delay == 0 and kept.scores["snr"] < 0
+
+
+def test_slow_scores_of_long_sounds_are_for_those_who_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = dataclasses.replace(METRICS["visqol_audio"], compute=lambda *_: 3.0, packages=())
+    monkeypatch.setitem(METRICS, "visqol_audio", slow)
+    monkeypatch.setattr(compare_module, "LONGEST_SLOW", 0.5)
+    short, long = (write(tmp_path / f"{size}.wav", noise(size)) for size in (RATE // 2, RATE // 2 + 1))
+    pair = compare(short, short, kind="music").pairs[0]
+    assert pair.scores["visqol_audio"] == 3 and pair.notes == ()
+    pair = compare(long, long, kind="music").pairs[0]
+    assert "visqol_audio" not in pair.scores
+    assert pair.notes == ("longer than 0.5 s: visqol_audio only when asked for by name",)
+    assert compare(long, long, metrics=["visqol_audio"]).pairs[0].scores == {"visqol_audio": 3.0}
 
 
 @pytest.mark.parametrize("shift", [-200, 0, 200])
@@ -53,10 +71,10 @@ def test_other_rates_are_resampled_and_said(tmp_path: Path) -> None:
     time = np.arange(16000)
     tone = np.sin(2 * np.pi * 440 * time / 16000).astype(np.float32) * np.hanning(16000).astype(np.float32)
     reference, decoded = write(tmp_path / "a.wav", tone, 16000), write(tmp_path / "b.wav", tone[::2], 8000)
-    pair = compare(reference, decoded, metrics=METRICS).pairs[0]
+    pair = compare(reference, decoded, metrics=NAMES).pairs[0]
     assert pair.sample_rate == 16000 and pair.scores["snr"] > 60
     assert pair.notes == ("decoded resampled from 8000 to 16000 Hz",)
-    low = compare(reference, decoded, metrics=METRICS, sample_rate=8000).pairs[0]
+    low = compare(reference, decoded, metrics=NAMES, sample_rate=8000).pairs[0]
     assert low.sample_rate == 8000 and low.notes == ("reference resampled from 16000 to 8000 Hz",)
 
 
@@ -64,7 +82,7 @@ def test_stereo_and_mono_meet_as_mono(tmp_path: Path) -> None:
     left, right = noise(4000, 1), noise(4000, 2)
     reference = write(tmp_path / "a.wav", np.stack([left, right]))
     decoded = write(tmp_path / "b.wav", (left + right) / 2)
-    pair = compare(reference, decoded, metrics=METRICS).pairs[0]
+    pair = compare(reference, decoded, metrics=NAMES).pairs[0]
     assert pair.channels == 1 and pair.scores["mse"] < 1e-12
     assert pair.notes == ("reference has 2 channels, decoded has 1: compared as mono",)
 
@@ -82,7 +100,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_folders_are_paired_by_name(folders: tuple[Path, Path]) -> None:
     calls: list[tuple[int, int]] = []
-    result = compare(*folders, metrics=METRICS, progress=lambda done, total: calls.append((done, total)))
+    result = compare(*folders, metrics=NAMES, progress=lambda done, total: calls.append((done, total)))
     assert [(pair.name, pair.kind) for pair in result.pairs] == [
         ("music/two", "music"), ("speech/one", "speech"), ("three", None),
     ]  # fmt: skip
@@ -95,7 +113,7 @@ def test_folders_are_paired_by_name(folders: tuple[Path, Path]) -> None:
 
 
 def test_json_and_csv_hold_the_same_scores(folders: tuple[Path, Path]) -> None:
-    result = compare(*folders, metrics=METRICS)
+    result = compare(*folders, metrics=NAMES)
     data = json.loads(result.json())
     assert data["metrics"]["snr"] == {"label": "SNR", "unit": "dB", "better": "higher"}
     rows = list(csv.DictReader(io.StringIO(result.csv())))
@@ -107,7 +125,7 @@ def test_json_and_csv_hold_the_same_scores(folders: tuple[Path, Path]) -> None:
 
 def test_one_pair_is_a_list_of_scores(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", np.zeros(4000, np.float32))
-    lines = compare(path, path, metrics=METRICS).text().splitlines()
+    lines = compare(path, path, metrics=NAMES).text().splitlines()
     assert lines[2].split() == ["SNR", "undefined", "dB", "higher"]
     assert lines[3].split() == ["MSE", "0.000000", "FS²", "lower"]
 

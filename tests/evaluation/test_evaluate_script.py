@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from nac.evaluation import codecs, examples
+from nac.evaluation import codecs, metrics, neural_codecs
 
 from .fakes import Rounding
 from .sounds import noise
@@ -34,6 +35,51 @@ def test_report_from_a_folder(tmp_path: Path, main: object) -> None:
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("<audio") == 3 * 3  # three clips: the reference and two rates
     assert len((tmp_path / "out" / "clips.csv").read_text().splitlines()) == 1 + 3 * 2
+    assert "<svg" in (tmp_path / "out" / "chart.svg").read_text()
+
+
+def test_picture_of_a_made_sound_or_of_the_first_clip(tmp_path: Path, main: object) -> None:
+    picture = tmp_path / "made.png"
+    options = ["--codec", "rounding:2,4", "--no-cache", "--picture", str(picture)]
+    made = CliRunner().invoke(main, options)
+    assert made.exit_code == 0, made.output
+    assert picture.read_bytes().startswith(b"\x89PNG") and "wrote" in made.output
+    picture.unlink()
+    folder = [str(tmp_path / "clips"), "--metric", "snr", "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(main, [*folder, *options]).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    nothing = CliRunner().invoke(main, ["--codec", "rounding:2"])
+    assert nothing.exit_code == 2 and "--picture" in nothing.output
+
+
+def test_missing_tools_are_lines_and_the_rest_is_measured(
+    tmp_path: Path, main: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codecs.shutil, "which", lambda name: None)
+    monkeypatch.setattr(neural_codecs, "find_spec", lambda name: None)
+    names = ["opus", "encodec", "dac", "rounding:2"]
+    options = [part for name in names for part in ("--codec", name)]
+    common = [str(tmp_path / "clips"), "--metric", "snr", "--no-cache", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, [*common, *options])
+    assert result.exit_code == 0, result.output
+    for line in (
+        "opus is left out: opusdec and opusenc not found (Debian package opus-tools)",
+        "encodec is left out: the package encodec is not installed",
+        "dac is left out: the package dac is not installed",
+    ):
+        assert line in result.stderr.splitlines()
+    assert "rounding 2" in result.stdout
+
+
+def test_slow_scores_can_be_limited(tmp_path: Path, main: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = dataclasses.replace(metrics.METRICS["visqol_speech"], compute=lambda *_: 3.0, packages=())
+    monkeypatch.setitem(metrics.METRICS, "visqol_speech", slow)
+    common = [str(tmp_path / "clips"), "--codec", "rounding:2", "--no-cache", "--out", str(tmp_path / "out")]
+    chosen = ["--metric", "snr", "--metric", "visqol_speech", "--visqol-clips", "1"]
+    result = CliRunner().invoke(main, [*common, *chosen])
+    assert result.exit_code == 0, result.output
+    assert "ViSQOL-speech is over 1 of the 2 clips." in result.stdout
+    assert "ViSQOL-speech is over 1 of the 2 clips." in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_misuse_and_failures(tmp_path: Path, main: object) -> None:
@@ -45,9 +91,3 @@ def test_misuse_and_failures(tmp_path: Path, main: object) -> None:
     (tmp_path / "clips" / "music" / "d.wav").write_bytes(b"no sound")
     some = CliRunner().invoke(main, [clips, "--codec", "rounding:2", "--metric", "snr", *out])
     assert some.exit_code == 1 and "failed on music/d" in some.output and "(1 failed)" in some.output
-
-
-def test_examples_are_spread_over_the_clips(tmp_path: Path) -> None:
-    clips = [examples.Clip(tmp_path, name, kind) for kind in ("speech", "music") for name in "abcdef"]
-    assert [clip.name for clip in examples.choose(clips, 2)] == ["a", "d", "a", "d"]
-    assert len(examples.choose(clips, 99)) == 12 and examples.choose(clips, 0) == []

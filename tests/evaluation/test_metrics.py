@@ -26,7 +26,10 @@ def test_every_default_score_of_speech_is_there_and_a_number() -> None:
 def test_kind_chooses_metrics() -> None:
     clip = noise(4800)
     assert "pesq_wb" not in score(clip, clip, RATE, "music")
-    assert "pesq_wb" in default_metrics() and "visqol" not in default_metrics()
+    assert "pesq_wb" in default_metrics() and not any(METRICS[name].slow for name in default_metrics())
+    kinds = ("speech", "music", None)
+    slow = {kind: set(default_metrics(kind, slow=True)) - set(default_metrics(kind)) for kind in kinds}
+    assert slow == {"speech": {"visqol_speech"}, "music": {"visqol_audio"}, None: {"visqol_speech", "visqol_audio"}}
 
 
 def test_channels_are_averaged_and_undefined_ones_left_out() -> None:
@@ -56,12 +59,12 @@ def test_misuse_is_named() -> None:
 
 def test_missing_package_leaves_its_metric_out_and_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "find_spec", lambda name: None)
-    scores = score(noise(4800), noise(4800), RATE, metrics=["pesq_wb", "snr", "visqol"])
+    scores = score(noise(4800), noise(4800), RATE, metrics=["pesq_wb", "snr", "visqol_audio"])
     assert list(scores) == ["snr"]
-    lines = unavailable(["pesq_wb", "snr", "visqol"])
+    lines = unavailable(["pesq_wb", "snr", "visqol_audio"])
     assert len(lines) == 2
     assert "PESQ-WB" in lines[0] and "pip install 'nac[eval]'" in lines[0]
-    assert "ViSQOL" in lines[1] and "pip install 'nac[visqol]'" in lines[1]
+    assert "ViSQOL-audio" in lines[1] and "pip install 'nac[eval]'" in lines[1]
 
 
 def test_text_of_a_score() -> None:
@@ -70,9 +73,8 @@ def test_text_of_a_score() -> None:
 
 
 def test_every_metric_says_what_it_is() -> None:
-    functions = {"visqol": "visqol_audio"}
     for name in METRICS:
-        text = getattr(metrics, functions.get(name, name)).__doc__
+        text = getattr(metrics, name).__doc__
         assert f"{METRICS[name].better} is better" in " ".join(text.split())
 
 

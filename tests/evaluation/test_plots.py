@@ -6,7 +6,7 @@ import soundfile
 
 from nac.errors import OptionError
 from nac.evaluation.compare import compare
-from nac.evaluation.plots import plot_comparison, spectrogram_db
+from nac.evaluation.plots import plot_comparison, plot_spectrograms, spectrogram_db
 
 from .sounds import noise, speech_like
 
@@ -43,3 +43,14 @@ def test_full_scale_sine_is_0_db() -> None:
     level = spectrogram_db(tone, 256)[10:-10]
     assert level.max() == pytest.approx(0, abs=0.1)
     assert level.argmax(axis=1).tolist() == [64] * len(level)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_spectrograms_of_any_number_and_length(tmp_path: Path, count: int) -> None:
+    versions = [(f"some_$name$ {index}", noise(samples)[None]) for index, samples in enumerate([9000] * count)]
+    plot_spectrograms(versions, 8000, tmp_path / "a.png", "a title")
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG)
+    plot_spectrograms([("silence", np.zeros((2, 1), np.float32))], 8000, tmp_path / "b.svg")
+    assert b"<svg" in (tmp_path / "b.svg").read_bytes()
+    with pytest.raises(OptionError, match="nothing to draw"):
+        plot_spectrograms([], 8000, tmp_path / "c.png")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from nac.evaluation.charts import overview_chart
 from nac.evaluation.report import (
     Example,
     Listed,
@@ -87,7 +88,9 @@ def test_report_is_written(tmp_path: Path) -> None:
     sound = flac_bytes(np.zeros((1, 100)), 8000)
     example = Example("a<clip>", "speech", (Listed("reference", sound), Listed("nac 6", sound, b"png")))
     written = write_report(tmp_path / "out", ROWS, summarise(ROWS), [example])
-    names = ["clips.csv", "summary.csv", "chart_speech.svg", "chart_music.svg", "report.md", "report.html"]
+    names = [
+        "clips.csv", "summary.csv", "chart.svg", "chart_speech.svg", "chart_music.svg", "report.md", "report.html",
+    ]  # fmt: skip
     assert [path.name for path in written] == names
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| nac 6 | 7.50 |" in text and "a\\|<b> 12" in text and "(chart_speech.svg)" in text
@@ -107,3 +110,22 @@ def test_flac_keeps_the_sound() -> None:
     decoded, rate = soundfile.read(io.BytesIO(flac_bytes(sound, 24000)))
     assert rate == 24000
     np.testing.assert_allclose(decoded.T, np.clip(sound, -1, 1), atol=1e-4)
+
+
+def test_overview_has_a_line_for_each_kind_and_the_scores_there_are() -> None:
+    names = ["pesq_wb", "visqol_speech", "si_sdr", "mel_distance"]
+    rows = [
+        Row("a", kind, "nac", rate, 9000, 12.0, scores=dict.fromkeys(found, 2.0))
+        for kind, found in (("speech", names), ("music", names[1:])) for rate in (3, 6)
+    ]  # fmt: skip
+    figure = overview_chart(summarise(rows))
+    titles = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes]
+    assert titles == [
+        "speech: PESQ-WB (MOS)", "speech: ViSQOL-speech (MOS)", "speech: Mel (decades)",
+        "music: ViSQOL-speech (MOS)", "music: SI-SDR (dB)", "music: Mel (decades)",
+    ]  # fmt: skip
+    starts = [axes.get_subplotspec().num1 for axes in figure.axes]
+    assert starts == [0, 1, 2, 3, 4, 5]
+    only = [Row("a", kind, "nac", 3, 9000, 12.0, scores={"mel_distance": 2.0}) for kind in ("speech", "music")]
+    assert [axes.get_subplotspec().num1 for axes in overview_chart(summarise(only)).axes] == [0, 3]
+    assert not overview_chart([]).axes

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -6,15 +7,15 @@ import soundfile
 
 from nac.errors import AudioError, OptionError
 from nac.evaluation import metrics
-from nac.evaluation import sweep as sweep_module
 from nac.evaluation.clips import Clip, find_clips
+from nac.evaluation.metrics import METRICS
 from nac.evaluation.sweep import available, sweep
 
 from .fakes import Rounding
 from .sounds import noise
 
 RATE = 8000
-METRICS = ["si_sdr", "snr"]
+NAMES = ["si_sdr", "snr"]
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def clips(tmp_path: Path) -> list[Clip]:
 
 
 def test_rows_hold_true_rates_and_scores_without_delay(tmp_path: Path, clips: list[Clip]) -> None:
-    rows = sweep(clips, [(Rounding(str(tmp_path)), (2, 4))], metrics=METRICS)
+    rows = sweep(clips, [(Rounding(str(tmp_path)), (2, 4))], metrics=NAMES)
     assert [(row.kind, row.nominal, row.clip) for row in rows] == [
         ("speech", 2, "speech/a"), ("speech", 2, "speech/b"), ("speech", 4, "speech/a"), ("speech", 4, "speech/b"),
         ("music", 2, "music/c"), ("music", 4, "music/c"),
@@ -38,45 +39,45 @@ def test_rows_hold_true_rates_and_scores_without_delay(tmp_path: Path, clips: li
         # noise of .1 with rounding errors of step/√12: the delay of 50 samples did not count
         expected = 20 * np.log10(0.1 / (2.0 ** -(row.nominal + 2) / np.sqrt(12)))
         assert row.scores["snr"] == pytest.approx(expected, abs=1.5)
-        assert list(row.scores) == METRICS
+        assert list(row.scores) == NAMES
 
 
 def test_second_run_computes_nothing(tmp_path: Path, clips: list[Clip]) -> None:
     codec, cache = Rounding(str(tmp_path)), tmp_path / "cache"
-    first = sweep(clips, [(codec, (2,))], metrics=METRICS, cache=cache)
+    first = sweep(clips, [(codec, (2,))], metrics=NAMES, cache=cache)
     assert codec.used() == (3, 3)
-    assert sweep(clips, [(codec, (2,))], metrics=METRICS, cache=cache) == first
+    assert sweep(clips, [(codec, (2,))], metrics=NAMES, cache=cache) == first
     assert codec.used() == (3, 3)
 
 
 def test_only_what_changed_is_computed(tmp_path: Path, clips: list[Clip], monkeypatch: pytest.MonkeyPatch) -> None:
     codec, cache = Rounding(str(tmp_path)), tmp_path / "cache"
-    sweep(clips, [(codec, (2,))], metrics=METRICS, cache=cache)
+    sweep(clips, [(codec, (2,))], metrics=NAMES, cache=cache)
     # one more score: decoded again, not encoded
-    rows = sweep(clips, [(codec, (2,))], metrics=[*METRICS, "mse"], cache=cache)
-    assert codec.used() == (3, 6) and list(rows[0].scores) == [*METRICS, "mse"]
+    rows = sweep(clips, [(codec, (2,))], metrics=[*NAMES, "mse"], cache=cache)
+    assert codec.used() == (3, 6) and list(rows[0].scores) == [*NAMES, "mse"]
     # one changed clip: that one anew
     soundfile.write(clips[0].path, noise(4000, 99), RATE, subtype="FLOAT")
-    sweep(clips, [(codec, (2,))], metrics=METRICS, cache=cache)
+    sweep(clips, [(codec, (2,))], metrics=NAMES, cache=cache)
     assert codec.used() == (4, 7)
     # a copy under another name is the same sound
     copy = Clip(clips[0].path.rename(clips[0].path.with_name("moved.wav")), "moved", clips[0].kind)
-    sweep([copy], [(codec, (2,))], metrics=METRICS, cache=cache)
+    sweep([copy], [(codec, (2,))], metrics=NAMES, cache=cache)
     assert codec.used() == (4, 7)
     # new definitions of scores: all decoded; a new version of the codec: everything
     monkeypatch.setattr(metrics, "VERSION", metrics.VERSION + 1)
-    sweep([copy], [(codec, (2,))], metrics=METRICS, cache=cache)
+    sweep([copy], [(codec, (2,))], metrics=NAMES, cache=cache)
     assert codec.used() == (4, 8)
-    sweep([copy], [(Rounding(str(tmp_path), version="2"), (2,))], metrics=METRICS, cache=cache)
+    sweep([copy], [(Rounding(str(tmp_path), version="2"), (2,))], metrics=NAMES, cache=cache)
     assert codec.used() == (5, 9)
 
 
 def test_processes_give_the_same_rows(tmp_path: Path, clips: list[Clip]) -> None:
     calls: list[tuple[int, int]] = []
     codec = Rounding(str(tmp_path))
-    kept = [(row.clip, row.nominal, row.scores) for row in sweep(clips, [(codec, (2,))], metrics=METRICS)]
+    kept = [(row.clip, row.nominal, row.scores) for row in sweep(clips, [(codec, (2,))], metrics=NAMES)]
     rows = sweep(
-        clips, [(codec, (2,))], metrics=METRICS, jobs=2, progress=lambda done, total: calls.append((done, total))
+        clips, [(codec, (2,))], metrics=NAMES, jobs=2, progress=lambda done, total: calls.append((done, total))
     )
     assert [(row.clip, row.nominal, row.scores) for row in rows] == kept
     assert calls == [(1, 3), (2, 3), (3, 3)]
@@ -85,7 +86,7 @@ def test_processes_give_the_same_rows(tmp_path: Path, clips: list[Clip]) -> None
 def test_failures_are_rows(tmp_path: Path, clips: list[Clip]) -> None:
     codec = Rounding(str(tmp_path), fails_below=3)
     broken = Clip(tmp_path / "none.wav", "none", "speech")
-    rows = sweep([*clips, broken], [(codec, (2, 4))], metrics=METRICS)
+    rows = sweep([*clips, broken], [(codec, (2, 4))], metrics=NAMES)
     errors = {(row.clip, row.nominal): row.error for row in rows}
     assert errors["speech/a", 2] == "no 2 kbps" and errors["speech/a", 4] is None
     assert "none.wav" in (errors["none", 4] or "")
@@ -128,7 +129,21 @@ def test_missing_codecs_are_left_out(tmp_path: Path) -> None:
     assert lines == ["gone is left out: no such tool"]
 
 
-def test_visqol_is_kept_apart_by_mode() -> None:
-    keys = [sweep_module._score_key("key", kind, "visqol") for kind in ("speech", "music", "environmental")]
-    assert keys[0] != keys[1] == keys[2]
-    assert sweep_module._score_key("key", "speech", "snr") == sweep_module._score_key("key", "music", "snr")
+def test_slow_scores_are_for_some_clips_and_each_kind_has_its_own(
+    tmp_path: Path, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the slow scores replaced by constants: who gets them is seen, not what they are."""
+    for name, value in (("visqol_speech", 2.0), ("visqol_audio", 3.0)):
+        quick = dataclasses.replace(METRICS[name], compute=lambda *_, value=value: value, packages=())
+        monkeypatch.setitem(METRICS, name, quick)
+
+    def slow(**options: object) -> dict[str, dict[str, float | None]]:
+        rows = sweep(clips, [(Rounding(str(tmp_path)), (2,))], **options)  # type: ignore[arg-type]
+        return {row.clip: {k: v for k, v in row.scores.items() if METRICS[k].slow} for row in rows}
+
+    speech, music = {"visqol_speech": 2.0}, {"visqol_audio": 3.0}
+    assert slow() == {"speech/a": speech, "speech/b": speech, "music/c": music}
+    assert slow(slow_clips=1) == {"speech/a": speech, "speech/b": {}, "music/c": music}
+    assert slow(slow_clips=0) == {"speech/a": {}, "speech/b": {}, "music/c": {}}
+    named = slow(metrics=["snr", "visqol_audio"], slow_clips=1)
+    assert named == {"speech/a": music, "speech/b": {}, "music/c": music}
