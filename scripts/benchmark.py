@@ -1,7 +1,7 @@
 """Speed, memory, start-up time and complexity of nac beside other codecs, in one run.
 
     python scripts/benchmark.py
-    python scripts/benchmark.py --chart cost.png --longest 60
+    python scripts/benchmark.py --chart cost.png --only-chart    # time and memory, for 1 s to 1 h of audio
     pip install --no-deps encodec einops      # for the rows of EnCodec (its code; random weights serve for speed)
 
 Close other programs first; compare ratios, not seconds.
@@ -36,11 +36,20 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
 @click.option("--minutes", default="1,60", callback=_numbers, show_default=True, help="Lengths for the memory table.")
 @click.option("--seconds", default=20, type=click.IntRange(1), show_default=True, help="Length for the speed table.")
 @click.option("--chart", type=click.Path(path_type=Path), help="Picture (.png, .svg, .pdf) of the cost over length.")
-@click.option("--longest", default=10.0, type=click.FloatRange(0.1), show_default=True, help="Minutes, in the chart.")
-def main(threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart: Path | None, longest: float) -> None:
+@click.option("--longest", default=60.0, type=click.FloatRange(0.1), show_default=True, help="Minutes, in the chart.")
+@click.option("--only-chart", is_flag=True, help="Draw the chart, measure nothing else.")
+def main(
+    threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart: Path | None, longest: float,
+    only_chart: bool,
+) -> None:  # fmt: skip
+    if only_chart and chart is None:
+        raise click.UsageError("--only-chart needs --chart, the picture to write")
     try:
         if chart is not None:
             new_figure(1, 1)  # a missing matplotlib shall not show after an hour
+        if only_chart:
+            draw(longest, chart)
+            return
         speeds(threads, seconds)
         table("Peak memory and time of the command line at 6 kbps",
               "audio | encode MB | decode MB | encode s | decode s")
@@ -54,13 +63,18 @@ def main(threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart
         for name, wall in start_up().items():
             row(name, f"{wall:.2f}")
         if chart is not None:
-            from nac.evaluation.speed_charts import length_chart
-
-            save(length_chart(list(over_length(lengths_up_to(60 * longest)))), chart)
-            click.echo(f"wrote {chart}", err=True)
+            draw(longest, chart)
         complexity()  # last: torch in this process would count as memory of the commands that it starts
     except (NacError, RuntimeError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def draw(minutes: float, chart: Path) -> None:
+    """The chart of time and memory over lengths up to so many minutes."""
+    from nac.evaluation.speed_charts import length_chart
+
+    save(length_chart(list(over_length(lengths_up_to(60 * minutes)))), chart)
+    click.echo(f"wrote {chart}", err=True)
 
 
 def speeds(threads: Sequence[int], seconds: int) -> None:
