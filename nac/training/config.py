@@ -15,9 +15,9 @@ class TrainingConfig:
     """Everything that decides the course of a run, but for the model's shape and the data themselves."""
 
     seed: int = 0
-    batch: int = 16
-    #: Length of a training crop in seconds.
-    seconds: float = 1.0
+    batch: int = 8
+    #: Length of a training crop in seconds. The losses modelled on hearing need more than one.
+    seconds: float = 2.0
     #: Share of each kind of audio (name of the folder below the data folder); others share what is left equally.
     balance: tuple[tuple[str, float], ...] = (("speech", 0.5), ("music", 0.3), ("environmental", 0.2))
     #: Sources (folders below a kind) are drawn by their length to this power: 1 by hours, 0 all alike.
@@ -36,16 +36,18 @@ class TrainingConfig:
     #: Rate of the layers at the waveform's rates, as a share: their start is exact, and noise of a thousandth in them
     #: drowns the quiet high frequencies.
     wave_share: float = 0.03
+    #: Rate of the encoder's other layers, as a share.
+    encoder_share: float = 0.3
     warmup: int = 100
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 0.0
     clip: float = 1.0
     #: Weights of the terms of the loss.
-    mel: float = 2.0
+    mel: float = 1.0
     si_sdr: float = 0.005
-    loudness: float = 0.3
-    envelope: float = 0.5
-    commitment: float = 0.3
+    loudness: float = 0.5
+    envelope: float = 3.0
+    commitment: float = 1.0
     adversarial: float = 0.0
     feature: float = 0.0
     #: The discriminators, at work where one of the two weights above is not zero: windows in samples, channels, length

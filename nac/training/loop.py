@@ -89,17 +89,19 @@ class Trainer:
         torch.manual_seed(config.seed)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameters with their share of the learning rate: layers at waveform rates, and the rest."""
+        """Parameters with their share of the learning rate: decoder, encoder, and the layers at waveform rates."""
         model, config = self.model, self.config
         wave = [*model.decoder.ups.parameters(), *model.decoder.units.parameters(), *model.decoder.last.parameters()]
-        parts = [*model.decoder.parameters()]
+        encoder: list[torch.nn.Parameter] = []
         if not config.decoder_only:
             wave += [*model.encoder.downs.parameters(), *model.encoder.units.parameters(),
                      *model.encoder.last.parameters()]
-            parts += [*model.encoder.parameters()]
+            encoder = [*model.encoder.parameters()]
         slow = {id(p) for p in wave}
-        return [{"params": [p for p in parts if id(p) not in slow], "share": 1.0},
-                {"params": wave, "share": config.wave_share}]
+        groups = (([*model.decoder.parameters()], 1.0), (encoder, config.encoder_share))
+        parts = [([p for p in parameters if id(p) not in slow], share) for parameters, share in groups]
+        return [{"params": parameters, "share": share}
+                for parameters, share in (*parts, (wave, config.wave_share)) if parameters]
 
     # -- one step ----------------------------------------------------------------------------------------------
 
@@ -161,7 +163,11 @@ class Trainer:
     # -- files -------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint; the old one stays until the new one is whole."""
+        """Write the checkpoint; the old one stays until the new one is whole.
+
+        Raises:
+            NacError: it cannot be written.
+        """
         self.books.write(self.model.quantizer)
         if distributed.rank():
             return
@@ -172,8 +178,12 @@ class Trainer:
                  "shape": self.model.config.to_json()}
         if self.adversary is not None:
             state["adversary"] = self.adversary.state_dict()
-        with replacing(self.folder / CHECKPOINT) as temporary:
-            torch.save(state, temporary)
+        target = self.folder / CHECKPOINT
+        try:
+            with replacing(target) as temporary:
+                torch.save(state, temporary)
+        except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError for a full disk
+            raise NacError(f"cannot write {target} (is the disk full?); what was there is kept") from error
 
     def restore(self, path: Path, *, weights_only: bool = False) -> None:
         """Continue from a checkpoint; with `weights_only` begin another stage from its averaged model.

@@ -15,6 +15,8 @@ from nac.training.config import TrainingConfig
 from nac.training.losses import MelLoss, si_sdr
 from nac.training.perceptual import EnvelopeLoss, LoudnessLoss
 
+ENVELOPE_KNEE = 0.05
+
 
 @dataclass
 class Outcome:
@@ -50,10 +52,14 @@ class Objective(nn.Module):
         output = model.synthesise(quantized, levels, first_frame)[:, hop:]
         terms = {"mel": self.mel(samples, output), "si_sdr": si_sdr(samples, output).mean()}
         loss = config.mel * terms["mel"] - config.si_sdr * terms["si_sdr"]
-        for name, weight in (("loudness", config.loudness), ("envelope", config.envelope)):
-            if weight:
-                terms[name] = getattr(self, name)(samples, output).mean()
-                loss = loss + weight * terms[name]
+        if config.loudness:
+            terms["loudness"] = self.loudness(samples, output).mean()
+            loss = loss + config.loudness * terms["loudness"]
+        if config.envelope:
+            envelope = self.envelope(samples, output)
+            terms["envelope"] = envelope.mean()
+            # Flattened, so that noise and music, far from intelligible anyway, do not outweigh speech.
+            loss = loss + config.envelope * (1 + envelope / ENVELOPE_KNEE).log().mean() * ENVELOPE_KNEE
         terms |= {"commitment": commitment, "power": latent.square().sum(-1).mean()}
         if not config.decoder_only:
             loss = loss + config.commitment * commitment / self.power

@@ -15,6 +15,10 @@ WINDOW, STEP = 0.032, 0.016
 BAND = 0.5
 #: Level that speech is heard at: root mean square on a scale where the threshold constants below hold.
 LISTENING = 3162.0
+#: Highest frequency that counts, in Hz.
+TOP = 8000.0
+#: Frames with less power, all bands together, at the listening level count as pauses.
+ACTIVE = 1e6
 #: Signals quieter than this (full scale 1) are not raised to the listening level.
 QUIETEST = 0.003
 
@@ -31,14 +35,17 @@ def threshold(frequency: Tensor) -> Tensor:
 
 
 class LoudnessLoss(nn.Module):
-    """Disturbance of loudness between reference and estimate, in the manner of ITU-T P.862 without its time alignment:
-    Bark power, Zwicker's loudness, a dead zone for what is masked, and a second term for sound that was added."""
+    """Disturbance of loudness between reference and estimate, in the manner of ITU-T P.862 without its time alignment.
+
+    Bark power up to 8 kHz; what a slow equaliser or volume control could undo is forgiven; Zwicker's loudness; a dead
+    zone for what is masked; a second term for sound that was added; and the worst moments of each third of a second
+    count most.
+    """
 
     window: Tensor
     bands: Tensor
     quiet: Tensor
     exponent: Tensor
-    width: Tensor
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
@@ -47,7 +54,7 @@ class LoudnessLoss(nn.Module):
         centres = torch.arange(self.size // 2 + 1) * (sample_rate / self.size)
         half = sample_rate / self.size / 2
         low, high = bark((centres - half).clamp(min=0)), bark(centres + half)
-        edges = torch.arange(1.0, float(bark(torch.tensor(sample_rate / 2))), BAND)
+        edges = torch.arange(1.0, float(bark(torch.tensor(min(TOP, sample_rate / 2)))), BAND)
         overlap = torch.minimum(high[:, None], edges + BAND) - torch.maximum(low[:, None], edges)
         share = overlap.clamp(min=0) / (high - low)[:, None]
         middle = edges + BAND / 2
@@ -59,11 +66,12 @@ class LoudnessLoss(nn.Module):
         # Loudness grows faster with level at the lowest bands.
         low_bands = torch.where(middle < 4, (6 / (middle + 2)).clamp(max=2).pow(0.15), torch.ones(()))
         self.register_buffer("exponent", 0.23 * low_bands, persistent=False)
-        self.register_buffer("width", torch.full_like(middle, BAND), persistent=False)
 
     def power(self, x: Tensor) -> Tensor:
-        """Bark power `[batch, frames, bands]` of `[batch, samples]` on the listening scale."""
-        frames = torch.stft(x, self.size, self.step, window=self.window, return_complex=True, center=False)
+        """Bark power `[batch, frames, bands]` of `[batch, samples]` at the listening level."""
+        level = x.square().mean(-1, keepdim=True).add(1e-12).sqrt().clamp(min=QUIETEST)
+        frames = torch.stft(x * (LISTENING / level), self.size, self.step, window=self.window, return_complex=True,
+                            center=False)
         return (frames.real.square() + frames.imag.square()).transpose(1, 2) @ self.bands
 
     def loudness(self, power: Tensor) -> Tensor:
@@ -73,20 +81,31 @@ class LoudnessLoss(nn.Module):
 
     def forward(self, reference: Tensor, estimate: Tensor) -> Tensor:
         """Mean disturbance of `[batch, samples]`, about 0 (alike) to 4 (unbearable), one value for each."""
-        level = reference.square().mean(-1, keepdim=True).sqrt().clamp(min=QUIETEST)
-        a, b = self.power(reference * (LISTENING / level)), self.power(estimate * (LISTENING / level))
+        a, b = self.power(reference), self.power(estimate)
+        # The reference takes on the mean spectrum of the estimate, over the frames with sound, ...
+        sound = (a.sum(-1, keepdim=True) > ACTIVE).to(a)
+        a = a * (((b * sound).mean(1, keepdim=True) + 1e3) / ((a * sound).mean(1, keepdim=True) + 1e3)).clamp(0.01, 100)
+        # ... and the estimate the level of each of the reference's frames, smoothed over the frame before.
+        ratio = ((a.sum(-1) + 5e3) / (b.sum(-1) + 5e3)).clamp(3e-4, 5.0)
+        ratio = torch.cat([ratio[:, :1], 0.8 * ratio[:, 1:] + 0.2 * ratio[:, :-1]], 1)
+        b = b * ratio[..., None]
         loud_a, loud_b = self.loudness(a), self.loudness(b)
         masked = 0.25 * torch.minimum(loud_a, loud_b)
         distance = ((loud_b - loud_a).abs() - masked).clamp(min=0)
         added = ((b + 50) / (a + 50)).clamp(min=1e-6).pow(1.2).clamp(max=12.0)
         added = torch.where(added < 3, torch.zeros_like(added), added).detach()
-        symmetric = (distance.square() * self.width).sum(-1).add(1e-6).sqrt() * math.sqrt(float(self.width.sum()))
-        asymmetric = (distance * added * self.width).sum(-1)
+        whole = BAND * distance.shape[-1]
+        symmetric = (distance.square().sum(-1) * BAND).add(1e-6).sqrt() * math.sqrt(whole)
+        asymmetric = (distance * added).sum(-1) * BAND
         # Loud frames count a little less for the same disturbance.
         weight = ((a.sum(-1) + 1e5) / 1e7).pow(0.04)
-        frame = 0.1 * (symmetric / weight).clamp(max=45) + 0.0309 * (asymmetric / weight).clamp(max=45)
-        # Bad moments weigh more than their share of the time.
-        return frame.square().mean(-1).add(1e-6).sqrt()
+        return 0.1 * _worst((symmetric / weight).clamp(max=45)) + 0.0309 * _worst((asymmetric / weight).clamp(max=45))
+
+
+def _worst(x: Tensor) -> Tensor:
+    """Mean over `[batch, frames]` that follows the worst frames of each 20, half overlapping, and then the squares."""
+    parts = x.unfold(1, min(20, x.shape[1]), 10) + 1e-3
+    return parts.pow(6).mean(-1).pow(1 / 6).square().mean(-1).sqrt()
 
 
 class EnvelopeLoss(nn.Module):
@@ -116,7 +135,7 @@ class EnvelopeLoss(nn.Module):
         """One value for each of `[batch, samples]`, 0 (alike) to 1."""
         a, b = self.envelopes(reference), self.envelopes(estimate)
         level = a.square().sum((-1, -2))
-        counts = (level > 1e-4 * level.amax(1, keepdim=True)) & (level > 1e-3)
+        counts = (level > 1e-3 * level.amax(1, keepdim=True)) & (level > 1e-3)
         b = b * (a.square().sum(-1, keepdim=True) / b.square().sum(-1, keepdim=True)).sqrt()
         b = torch.minimum(b, a * (1 + 10 ** (15 / 20)))
         a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)

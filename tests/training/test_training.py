@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from nac.errors import AudioError, OptionError, WeightsError
+from nac.errors import AudioError, NacError, OptionError, WeightsError
 from nac.models.model import NacModel
 from nac.models.weights import load_model, save_model
 from nac.training.codebooks import CodebookTrainer, perplexity
@@ -145,6 +145,24 @@ def test_a_stop_signal_ends_the_run_after_its_step(tmp_path: Path) -> None:
         for number, handler in old.items():
             signal.signal(number, handler)
     assert read_checkpoint(tmp_path / CHECKPOINT)["step"] == 0
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    import resource
+
+    run = trainer(tmp_path)
+    run.save()
+    run.advance(0.0)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # files end here, as on a full disk
+    try:
+        with pytest.raises(NacError, match="disk full"):
+            run.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 def test_the_page_shows_curves_and_clips(tmp_path: Path) -> None:
