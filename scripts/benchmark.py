@@ -1,5 +1,6 @@
 """Speed, memory, start-up time and complexity of nac beside other codecs, in one run.
 
+\b
     python scripts/benchmark.py
     python scripts/benchmark.py --chart cost.png --only-chart    # time and memory, for 1 s to 1 h of audio
     pip install --no-deps encodec einops      # for the rows of EnCodec (its code; random weights serve for speed)
