@@ -1,0 +1,211 @@
+"""A classifier on pooled latents, codes or log-mel bands, over folders named by label.
+
+`folder/<label>/<recording>/…` or `folder/<label>/<recording>.wav`: files that share a folder below the label are one
+recording. Every clip is judged once, by a classifier that has heard no clip of its recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nac.errors import AudioError, OptionError
+from nac.evaluation.plots import new_figure, save
+from nac.evaluation.tables import csv_text, markdown
+from nac.files import NewFile
+from nac.study.features import Features
+from nac.training.data import SILENCE, Corpus, load_corpus
+
+Table = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+HIDDEN, STEPS, RATE, DECAY, DROPOUT = 64, 300, 3e-3, 0.05, 0.3
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips `[samples]` at one rate, with the numbers of their labels and recordings."""
+
+    sample_rate: int
+    labels: tuple[str, ...]
+    samples: tuple[Table, ...]
+    label: Numbers
+    recording: Numbers
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one kind of features did. `confusion[i, j]`: clips of label i that were taken for label j."""
+
+    name: str
+    size: int
+    confusion: Numbers
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the clips that were named rightly."""
+        return float(np.trace(self.confusion) / max(1, self.confusion.sum()))
+
+    @property
+    def balanced(self) -> float:
+        """The same for each label, then the mean: what chance gives is one over the number of labels."""
+        return float(np.mean(np.diag(self.confusion) / np.maximum(1, self.confusion.sum(1))))
+
+
+def read_clips(folder: Path, sample_rate: int, seconds: float = 3.0, per_recording: int = 30) -> Clips:
+    """Cut every recording below `folder` into clips; of each recording at most `per_recording`, evenly spread.
+
+    Silent clips are left out, shorter ones end in silence.
+
+    Raises:
+        AudioError: no audio, fewer than two labels, or a label with a single recording.
+    """
+    if seconds <= 0 or per_recording < 1:
+        raise OptionError("clips need a length above 0, and at least one for each recording")
+    corpus = load_corpus(folder, sample_rate)
+    labels = tuple(sorted(corpus.clips))
+    if len(labels) < 2:
+        raise AudioError(f"{folder} must hold at least two folders of audio, each named by its label")
+    for label in labels:
+        if len(corpus.clips[label]) < 2:
+            raise AudioError(f"{label} has a single recording in {folder}; each label needs two or more to be tested "
+                             "on what was not learned from")
+    samples, label_of, recording_of = [], [], []
+    count = 0
+    for number, label in enumerate(labels):
+        for recording in sorted(corpus.clips[label]):
+            pieces = _pieces(corpus, label, recording, int(seconds * sample_rate))
+            chosen = [pieces[i * len(pieces) // min(len(pieces), per_recording)]
+                      for i in range(min(len(pieces), per_recording))]
+            samples += chosen
+            label_of += [number] * len(chosen)
+            recording_of += [count] * len(chosen)
+            count += 1
+    clips = Clips(sample_rate, labels, tuple(samples), np.array(label_of), np.array(recording_of))
+    for number, label in enumerate(labels):
+        if len(set(clips.recording[clips.label == number])) < 2:
+            raise AudioError(f"{label} has fewer than two recordings in {folder} that are not silent")
+    return clips
+
+
+def split(label: Numbers, recording: Numbers, folds: int = 5) -> Numbers:
+    """The fold of each clip: whole recordings, so that the clips of each label are spread as evenly as these allow.
+
+    >>> split(np.array([0, 0, 1, 1, 0, 1]), np.array([0, 0, 1, 1, 2, 3]), folds=2).tolist()
+    [0, 0, 0, 0, 1, 1]
+    """
+    out = np.zeros(len(label), dtype=np.int64)
+    total = np.zeros(folds, dtype=np.int64)
+    for number in np.unique(label):
+        filled = np.zeros(folds, dtype=np.int64)
+        groups, sizes = np.unique(recording[label == number], return_counts=True)
+        for group, size in sorted(zip(groups, sizes, strict=True), key=lambda pair: (-pair[1], pair[0])):
+            fold = min(range(folds), key=lambda i: (filled[i], total[i] if total.any() and filled.any() else 0, i))
+            out[recording == group] = fold
+            filled[fold] += size
+            total[fold] += size
+    return out
+
+
+def judge(clips: Clips, features: Features, folds: int = 5) -> Verdict:
+    """Train and test on every fold in turn; the same classifier and the same folds whatever the features.
+
+    Raises:
+        OptionError: fewer than two folds.
+    """
+    if folds < 2:
+        raise OptionError("there must be at least two folds, one to learn from and one to test on")
+    x = np.stack([features.vector(samples, clips.sample_rate) for samples in clips.samples])
+    fold = split(clips.label, clips.recording, folds)
+    count = len(clips.labels)
+    confusion = np.zeros((count, count), dtype=np.int64)
+    for held in range(folds):
+        test = fold == held
+        if not test.any():
+            continue
+        said = classify(x[~test], clips.label[~test], x[test], count)
+        np.add.at(confusion, (clips.label[test], said), 1)
+    return Verdict(features.name, x.shape[1], confusion)
+
+
+def classify(known: Table, label: Numbers, unknown: Table, labels: int, seed: int = 0) -> Numbers:
+    """Labels for the rows of `unknown`, learned from those of `known`: a small network with one hidden layer.
+
+    Every label weighs the same in the loss, however many clips it has.
+    """
+    mean, scale = known.mean(0), known.std(0) + 1e-6
+    x, y = torch.from_numpy((known - mean) / scale), torch.from_numpy(label)
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, labels))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    counts = torch.bincount(y, minlength=labels).clamp(min=1)
+    weight = len(y) / (labels * counts.float())
+    for _ in range(STEPS):
+        optimiser.zero_grad(set_to_none=True)
+        F.cross_entropy(network(x), y, weight=weight).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    network.eval()
+    with torch.no_grad():
+        said = network(torch.from_numpy(((unknown - mean) / scale).astype(np.float32))).argmax(1)
+    return np.asarray(said.numpy(), dtype=np.int64)
+
+
+def write_verdicts(verdicts: Sequence[Verdict], clips: Clips, out: Path) -> list[list[str]]:
+    """Write `classify.md`, `classify.csv` and the confusion matrices `confusion.png`; returns the table.
+
+    Raises:
+        OptionError: matplotlib is missing.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    chance = 1 / len(clips.labels)
+    table = [["features", "numbers", "accuracy", "balanced accuracy", "chance, balanced"]]
+    table += [[v.name, str(v.size), f"{v.accuracy:.1%}", f"{v.balanced:.1%}", f"{chance:.1%}"] for v in verdicts]
+    recordings = [len(set(clips.recording[clips.label == i])) for i in range(len(clips.labels))]
+    counts = ", ".join(f"{label}: {int((clips.label == i).sum())} clips of {recordings[i]} recordings"
+                       for i, label in enumerate(clips.labels))
+    note = "Every clip is judged by a classifier that has heard no clip of its recording."
+    text = f"{markdown(table)}\n\n{counts}. {note}\n\n![Confusion matrices](confusion.png)\n"
+    for name, content in (("classify.md", text), ("classify.csv", csv_text(table))):
+        with NewFile(out / name) as new:
+            new.file.write(content.encode())
+    save(confusion_picture(verdicts, clips.labels), out / "confusion.png")
+    return table
+
+
+def confusion_picture(verdicts: Sequence[Verdict], labels: Sequence[str]) -> Any:
+    """A figure with a matrix for each kind of features: rows are labels, columns what they were taken for."""
+    columns = min(3, len(verdicts))
+    lines = -(-len(verdicts) // columns)
+    side = 1.4 + 0.55 * len(labels)
+    figure = new_figure((side + 0.9) * columns, (side + 0.6) * lines)
+    for index, verdict in enumerate(verdicts):
+        axes = figure.add_subplot(lines, columns, index + 1)
+        share = verdict.confusion / np.maximum(1, verdict.confusion.sum(1, keepdims=True))
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for (i, j), count in np.ndenumerate(verdict.confusion):
+            axes.text(j, i, str(count), ha="center", va="center", fontsize=8,
+                      color="white" if share[i, j] > 0.6 else "black")
+        axes.set_xticks(range(len(labels)), labels, fontsize=8, rotation=30, ha="right")
+        axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_title(f"{verdict.name}: {verdict.accuracy:.1%}", fontsize=9, loc="left")
+    figure.tight_layout()
+    return figure
+
+
+def _pieces(corpus: Corpus, label: str, recording: str, length: int) -> list[Table]:
+    out = []
+    for clip in corpus.clips[label][recording]:
+        for start in range(0, max(1, len(clip) - length // 2), length):
+            piece = np.zeros(length, np.float32)
+            part = clip[start:start + length].astype(np.float32) / 32767
+            piece[:len(part)] = part
+            if np.sqrt(np.mean(piece**2)) > SILENCE:
+                out.append(piece)
+    return out
