@@ -144,7 +144,7 @@ def classify(known: Table, label: Numbers, unknown: Table, labels: int, seed: in
     x, y = torch.from_numpy((known - mean) / scale), torch.from_numpy(label)
     torch.manual_seed(seed)
     network = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, labels))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
     counts = torch.bincount(y, minlength=labels).clamp(min=1)
     weight = len(y) / (labels * counts.float())
     for _ in range(STEPS):

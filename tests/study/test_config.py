@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from nac.errors import OptionError
+from nac.study.config import SystemConfig, make_study, read_study
+from nac.study.presets import PRESETS
+from nac.study.system import make_system
+
+from .small import small
+
+STUDIES = Path(__file__).parents[2] / "scripts" / "studies"
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_studies_that_come_with_nac_can_be_read(path: Path) -> None:
+    study = read_study(path)
+    assert len(study.systems) > 1
+    for system in study.systems:
+        assert SystemConfig.from_json(system.to_json()) == system
+
+
+def test_the_four_comparisons_are_there() -> None:
+    assert {"latent", "representation", "loss", "architecture", "quick"} <= {path.stem for path in STUDIES.glob("*")}
+
+
+def test_presets_make_systems() -> None:
+    for name, config in PRESETS.items():
+        assert config.name == name and make_system(config).trainable
+
+
+def test_vary_makes_every_combination_of_every_system() -> None:
+    study = make_study({
+        "name": "s", "defaults": {"seconds": 1},
+        "vary": {"latent": [64, 128], "loss": [{"l1": 1}, {"l1": 1, "mel": 2}]},
+        "system": [{"name": "a"}, {"name": "b", "architecture": "vae"}],
+    })  # fmt: skip
+    assert len(study.systems) == 8
+    last = study.systems[-1]
+    assert last.name == "b latent 128 loss l1+mel"
+    assert last.latent == 128 and last.architecture == "vae" and last.loss == (("l1", 1.0), ("mel", 2.0))
+    assert last.seconds == 1.0
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("latnt = 3", "no setting 'latnt'"),
+    ("minutes = 'x'", "minutes cannot be 'x'"),
+    ("minutes = 0", "minutes"),
+    ("[defaults]\nlatent = true", "latent cannot be True"),
+    ("[defaults]\nlatent = 64.5", "latent cannot be 64.5"),
+    ("[defaults]\nbits = [1]", "bits must be"),
+    ("[defaults]\nrepresentation = 'wavelets'", "one of stft"),
+    ("[defaults]\nphase = 'predicted'", "only the representation"),
+    ("[defaults]\nloss = {l3 = 1.0}", "no loss 'l3'"),
+    ("[defaults]\nloss = 3", "table of numbers"),
+    ("[defaults]\nrepresentation = 'waveform'\narchitecture = 'unet'", "goes with"),
+    ("[[system]]\nname = 'a'\n[[system]]\nname = 'a'", "two systems are called 'a'"),
+    ("[[system]]\nname = 'a b'\n[[system]]\nname = 'a-b'", "file names"),
+    ("[[system]]\nname = 'nac'", "cannot be called"),
+    ("[[system]]\nname = 'a'\n[[system]]\nname = 'b'\nsample_rate = 22050", "same sample_rate"),
+    ("[vary]\nlatent = 64", "needs a list"),
+    ("system = []", "no system"),
+    ("[system]\nname = 'a'", "two brackets"),
+    ("]", "no TOML"),
+])  # fmt: skip
+def test_what_is_not_possible_is_said_in_one_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(OptionError) as caught:
+        read_study(path)
+    assert said in str(caught.value) and "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_missing_study_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="cannot read the study"):
+        read_study(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("changes", [{"architecture": "transformer", "latent": 33, "code_dim": 3},
+                                     {"representation": "waveform", "channels": (4,) * 5, "hop": 48}])
+def test_sizes_that_do_not_fit_are_said(changes: dict[str, object]) -> None:
+    with pytest.raises(OptionError, match="system: "):
+        make_system(small(**changes))

@@ -1,0 +1,143 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from nac.errors import AudioError, OptionError
+from nac.evaluation.cache import Cache
+from nac.study import runner
+from nac.study.config import make_study, read_study
+from nac.study.corpus import batches, read_corpus
+from nac.study.results import compare_results, read_results
+from nac.study.runner import InterruptedStudy, run_study
+from nac.study.sounds import tone, write_sounds
+
+from .small import SMALL, sound
+
+pytest.importorskip("matplotlib")
+DEFAULTS = {**SMALL, "loss": {"l1": 1}}
+BASE = {"name": "base", "steps": 2, "minutes": 60.0, "clips": 1, "clip_seconds": 0.5, "examples": 1, "codecs": [],
+        "defaults": DEFAULTS}
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("audio")
+    for name in ("train/music/a", "train/speech/b", "clips/music/c", "clips/d"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", sound(8000, len(name), 8000), 8000)
+    return folder
+
+
+def run(audio: Path, out: Path, **changes: object) -> object:
+    return run_study(make_study({**BASE, **changes}), audio / "train", audio / "clips", out)
+
+
+def test_a_study_writes_everything_and_is_not_done_twice(audio: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    systems = [{"name": "a"}, {"name": "b", "representation": "waveform"}]
+    results = run(audio, tmp_path, system=systems, griffin_lim=True)
+    names = ["a", "a (Griffin–Lim)", "b"]
+    assert [row.codec for row in results.rows if row.clip == "music/c"] == [n for n in names for _ in range(2)]
+    assert not [row.error for row in results.rows if row.error]
+    for name in ("table.md", "table.csv", "clips.csv", "summary.csv", "rate_distortion.png", "loss_curves.png"):
+        assert (tmp_path / name).stat().st_size > 100, name
+    assert len(list(tmp_path.glob("samples/*/*.wav"))) == 1 + len(results.rows) / 2
+    assert len(list(tmp_path.glob("pictures/*/*.png"))) == len(names)
+    table = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert {"kbps", "SNR (dB)", "SDR (dB)", "SI-SDR (dB)", "LSD (dB)", "MSE (FS²)", "L1 (FS)"} <= table[0].keys()
+    assert [row["steps"] for row in table] == ["2"] * 6
+
+    monkeypatch.setattr(runner, "fit", lambda *_, **__: pytest.fail("trained again"))
+    assert run(audio, tmp_path, system=systems, griffin_lim=True).rows == results.rows
+    with pytest.raises(OptionError, match="other settings"):
+        run(audio, tmp_path, system=[{"name": "a", "latent": 16}])
+    monkeypatch.undo()
+    more = run(audio, tmp_path, system=[*systems, {"name": "c", "architecture": "none"}])
+    assert {row.codec for row in more.rows} == {"a", "b", "c"}
+
+
+def test_true_kbps_are_those_of_the_files(audio: Path, tmp_path: Path) -> None:
+    results = run(audio, tmp_path, system=[{"name": "a", "architecture": "none"}])
+    files = sorted(len(data) for path in (tmp_path / "cache").rglob("*.coded") if (data := path.read_bytes()))
+    assert sorted(row.bytes for row in results.rows) == files
+    for row in results.rows:
+        assert row.kbps == pytest.approx(row.bytes * 8 / 1000 / 0.5)
+    assert Cache(tmp_path / "cache").folder is not None
+
+
+def test_a_stopped_study_says_how_to_go_on(audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "fit", lambda *_, **__: False)
+    with pytest.raises(InterruptedStudy, match="goes on"):
+        run(audio, tmp_path)
+    monkeypatch.undo()
+    assert run(audio, tmp_path).rows
+
+
+def test_the_quick_study_is_nearly_lossless_where_it_says_so(tmp_path: Path) -> None:
+    import dataclasses
+
+    train, clips = write_sounds(tmp_path / "sounds")
+    quick = read_study(Path(__file__).parents[2] / "scripts" / "studies" / "quick.toml")
+    chosen = tuple(s for s in quick.systems if s.name in ("near-lossless", "degraded"))
+    study = dataclasses.replace(quick, systems=chosen, codecs=(), examples=0)
+    results = run_study(study, train, clips, tmp_path / "out")
+    snr = {row.codec: row.scores["snr"] for row in results.rows if row.kind == "tone"}
+    assert snr["near-lossless"] > 30 > snr["degraded"]
+    assert len(tone(1.0, 440)) == 16_000
+
+
+def test_results_are_compared_on_common_clips(audio: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(audio, one, system=[{"name": "a"}])
+    run(audio, two, system=[{"name": "a", "latent": 16}, {"name": "b", "architecture": "none"}], clips=1)
+    values = json.loads((two / "results.json").read_text())
+    values["rows"] = [row for row in values["rows"] if row["clip"] == "music/c"]
+    (two / "results.json").write_text(json.dumps(values))
+    both = compare_results([one, two], tmp_path / "both")
+    assert {row.codec for row in both.rows} == {"one: a", "two: a", "b"}
+    assert {row.clip for row in both.rows} == {"music/c"}
+    assert read_results(tmp_path / "both").rows == both.rows
+    values["rows"] = []
+    (two / "results.json").write_text(json.dumps(values))
+    with pytest.raises(OptionError, match="no clip in common"):
+        compare_results([one, two], tmp_path / "both")
+    (two / "results.json").write_text("{}")
+    for folder in (two, tmp_path / "none"):
+        with pytest.raises(OptionError):
+            compare_results([one, folder], tmp_path / "both")
+
+
+def test_a_codec_in_two_results_counts_once(audio: Path, tmp_path: Path) -> None:
+    run(audio, tmp_path, system=[{"name": "a", "architecture": "none"}])
+    values = json.loads((tmp_path / "results.json").read_text())
+    extra = [{**row, "codec": "nac", "nominal": 3.0} for row in values["rows"] if row["nominal"] == 4]
+    values["rows"] += extra
+    (tmp_path / "results.json").write_text(json.dumps(values))
+    both = compare_results([tmp_path, tmp_path], tmp_path / "both")
+    assert sum(row.codec == "nac" for row in both.rows) == len(extra) == 2
+
+
+def test_batches_depend_on_step_and_seed_alone(audio: Path) -> None:
+    corpus = read_corpus(audio / "train", 8000)
+    first, second = batches(corpus, 500, 3, 7), batches(corpus, 500, 3, 7)
+    second(0)
+    assert np.array_equal(first(5), second(5)) and not np.array_equal(first(5), first(6))
+    assert not np.array_equal(first(5), batches(corpus, 500, 3, 8)(5))
+
+
+def test_the_corpus_is_cut_down(audio: Path) -> None:
+    corpus = read_corpus(audio / "train", 8000, max_files=1, max_seconds=0.25)
+    assert corpus.seconds == pytest.approx(0.25)
+
+
+def test_missing_audio_is_said(audio: Path, tmp_path: Path) -> None:
+    study = make_study(BASE)
+    (tmp_path / "empty").mkdir()
+    for train, clips in ((tmp_path / "empty", audio / "clips"), (audio / "train", tmp_path / "empty"),
+                         (audio / "train", tmp_path / "none")):
+        with pytest.raises(AudioError):
+            run_study(study, train, clips, tmp_path / "out")
