@@ -5,6 +5,8 @@ from __future__ import annotations
 from nac.errors import OptionError
 
 MAX_KBPS = 24
+#: Whether codes are entropy coded unless told otherwise.
+ENTROPY_DEFAULT = False
 #: Width of the codebook search by name.
 EFFORTS = {"fast": 1, "default": 4, "best": 24}
 

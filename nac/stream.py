@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -12,11 +13,12 @@ import numpy.typing as npt
 from nac.audio import Resampler
 from nac.errors import AudioError, WeightsError
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
+from nac.format.entropy_tables import tables_beside, tables_field, tables_path
 from nac.format.header import Metadata, pack_header
-from nac.format.layout import default_block_frames, split_codebooks
+from nac.format.layout import ENTROPY, PACKED, default_block_frames, split_codebooks
 from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
-from nac.settings import beam_width, codebooks_for
+from nac.settings import ENTROPY_DEFAULT, beam_width, codebooks_for
 
 Samples = npt.NDArray[np.float32]
 Tags = tuple[tuple[str, str], ...]
@@ -34,6 +36,7 @@ class LoadedModel(Protocol):
 
     model: NacModel
     fingerprint: int
+    path: Path
 
 
 @dataclass
@@ -61,12 +64,17 @@ class StreamEncoder:
     """
 
     def __init__(self, codec: LoadedModel, sample_rate: int, channels: int, kbps: int = 6,
-                 effort: str | int = "default", tags: Tags = (), samples: int | None = None) -> None:
+                 effort: str | int = "default", tags: Tags = (), samples: int | None = None,
+                 entropy: bool | None = None) -> None:
         codebooks, config = codebooks_for(kbps), codec.model.config
+        if entropy is None:
+            entropy = ENTROPY_DEFAULT
         if channels not in (1, 2):
             raise AudioError(f"{channels} channels cannot be coded; give 1 or 2")
         self.metadata = Metadata(sample_rate, channels, samples, kbps, codebooks, codec.fingerprint, config.name,
-                                 block_frames=default_block_frames(channels, kbps), tags=tags)
+                                 block_frames=default_block_frames(channels, kbps), tags=tags,
+                                 coding=ENTROPY if entropy else PACKED,
+                                 extra=(tables_field(tables_beside(codec.path, codec.fingerprint)),) if entropy else ())
         self.samples = 0
         self._resampler = Resampler(sample_rate, config.sample_rate, channels)
         self._frames = FrameEncoder(codec.model, channels, codebooks, split_codebooks, beam_width(effort),
@@ -126,6 +134,8 @@ class StreamDecoder:
         if (metadata.frame_rate, metadata.bits) != (config.frame_rate, config.bits) \
                 or metadata.codebooks > config.codebooks:
             raise WeightsError("the file's frames are not of the kind that these weights make; it is damaged or new")
+        if metadata.coding == ENTROPY and tables_path(codec.path).is_file():
+            tables_beside(codec.path)  # if they are not the ones that the file names, reading it says so
         self.metadata = metadata
         self._model = codec.model
         self.report = DecodeReport(metadata)

@@ -29,9 +29,16 @@ def _write(target: str, work: Callable[[str | BinaryIO], object]) -> None:
 @click.command(short_help="Lower the bit rate without coding anew.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
 @click.option("--kbps", "-b", type=float, required=True, help="The new bit rate: a whole number below the old one.")
+@options.entropy_option("as in the input unless told")
 @options.output_options
 def reduce(
-    inputs: tuple[str, ...], kbps: float, output: str | None, force: bool, skip_existing: bool, quiet: bool
+    inputs: tuple[str, ...],
+    kbps: float,
+    entropy: bool | None,
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    quiet: bool,
 ) -> int:
     """Lower the bit rate of .nac files by leaving out codebooks: fast, and without a second loss.
 
@@ -42,7 +49,7 @@ def reduce(
     """
     jobs = plan(inputs, output, takes=NAC_EXTENSIONS, makes=NAC_EXTENSIONS, suffix=".nac")
     rate = options.snap_kbps(kbps, quiet)
-    return run_all(jobs, ReduceTask(rate), force=force, skip_existing=skip_existing, quiet=quiet)
+    return run_all(jobs, ReduceTask(rate, entropy), force=force, skip_existing=skip_existing, quiet=quiet)
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,15 @@ class ReduceTask:
     """What to do with every input."""
 
     kbps: int
+    entropy: bool | None
 
     def begin(self) -> Callable[[Job], int]:
         """The function that reduces a file."""
         from nac.format.edit import reduce as reduce_file
 
         def work(job: Job) -> int:
-            _write(job.target, lambda target: reduce_file(options.source_of(job.source), target, self.kbps))
+            source = options.source_of(job.source)
+            _write(job.target, lambda target: reduce_file(source, target, self.kbps, self.entropy))
             return 0
 
         return work

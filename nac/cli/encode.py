@@ -18,6 +18,7 @@ from nac.files import is_special
 @click.option("--kbps", "-b", type=float, default=6, show_default=True, help="Bit rate: whole numbers from 1 to 24.")
 @click.option("--effort", "-e", default="default", show_default=True, help="fast, default, best, or a width 1 to 64.")
 @click.option("--tag", "-t", "tags", multiple=True, metavar="KEY=VALUE", help="Text to store in the file; repeatable.")
+@options.entropy_option()
 @click.option("--verify", is_flag=True, help="Decode the result, and keep it only if nothing is missing.")
 @options.output_options
 @options.model_options
@@ -26,6 +27,7 @@ def encode(
     kbps: float,
     effort: str,
     tags: tuple[str, ...],
+    entropy: bool | None,
     verify: bool,
     output: str | None,
     force: bool,
@@ -50,7 +52,7 @@ def encode(
     jobs_to_do = plan(inputs, output, takes=AUDIO_EXTENSIONS, makes=NAC_EXTENSIONS, suffix=".nac")
     pairs = options.parse_tags(tags)
     rate = options.snap_kbps(kbps, quiet)
-    task = EncodeTask(options.ModelOptions(model, device, threads), rate, effort, pairs, verify, quiet)
+    task = EncodeTask(options.ModelOptions(model, device, threads), rate, effort, pairs, entropy, verify, quiet)
     return run_all(jobs_to_do, task, jobs, force=force, skip_existing=skip_existing, quiet=quiet)
 
 
@@ -62,6 +64,7 @@ class EncodeTask:
     kbps: int
     effort: str
     tags: tuple[tuple[str, str], ...]
+    entropy: bool | None
     verify: bool
     quiet: bool
 
@@ -74,7 +77,8 @@ class EncodeTask:
                 if self.verify:
                     from nac.cli.verify import encode_verified
 
-                    encode_verified(codec, job, kbps=self.kbps, effort=self.effort, tags=self.tags, progress=report)
+                    encode_verified(codec, job, kbps=self.kbps, effort=self.effort, tags=self.tags, progress=report,
+                                    entropy=self.entropy)
                 else:
                     codec.encode_file(
                         job.source,
@@ -83,6 +87,7 @@ class EncodeTask:
                         effort=self.effort,
                         tags=self.tags,
                         progress=report,
+                        entropy=self.entropy,
                     )
             return 0
 

@@ -12,7 +12,9 @@ from nac.cli.options import damage_line, printable, show_time, shown_name, sourc
 from nac.cli.weights import Weights, find_weights
 from nac.errors import NacError
 from nac.format.check import Report, check
+from nac.format.entropy_tables import named_tables
 from nac.format.header import HOP, Metadata
+from nac.format.layout import ENTROPY
 
 
 @click.command(short_help="Tell what .nac files hold and whether they are intact.")
@@ -77,6 +79,7 @@ def facts(report: Report, weights: Weights | None) -> dict[str, Any]:
         "bandwidth": _bandwidth(meta),
         "codebooks": meta.codebooks,
         "bits": meta.bits,
+        "entropy_coded": meta.coding == ENTROPY,
         "frame_rate": meta.frame_rate,
         "frames": report.frames,
         "blocks": report.intact_blocks + report.damaged_blocks,
@@ -108,12 +111,20 @@ def describe_file(report: Report, weights: Weights | None) -> list[tuple[str, st
         ("bit rate", ", ".join(rates)),
         ("bandwidth", f"up to {_bandwidth(meta) / 1000:g} kHz"),
         ("codes", f"{meta.codebooks} codebooks of {1 << meta.bits} codes, {meta.frame_rate} frames a second"),
+        ("coding", _coding(meta)),
         ("size", f"{report.total_bytes:,} bytes{smaller}"),
         ("checksums", _health(report)),
         *(("damage", damage_line(item, meta.frame_rate)) for item in report.damage),
         *(("tag", f"{key}={value}") for key, value in meta.tags),
     ]
     return [(name, printable(value)) for name, value in lines]
+
+
+def _coding(meta: Metadata) -> str:
+    tables = named_tables(meta)
+    if meta.coding != ENTROPY:
+        return "packed"
+    return "entropy coded" + ("" if tables is None else f" (tables {tables:08x})")
 
 
 def _bandwidth(meta: Metadata) -> float:

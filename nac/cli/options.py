@@ -12,6 +12,7 @@ import click
 
 from nac.cli.guard import say
 from nac.errors import OptionError
+from nac.settings import ENTROPY_DEFAULT
 
 if TYPE_CHECKING:
     from nac.codec import Codec
@@ -122,6 +123,12 @@ def output_options(verb: Verb) -> Verb:
     ):
         verb = option(verb)
     return verb
+
+
+def entropy_option(default: str = "on by default" if ENTROPY_DEFAULT else "off by default") -> Callable[[Verb], Verb]:
+    """The option that chooses between entropy coded and packed codes."""
+    what = f"Entropy code the codes: smaller by about a fifth, without loss; {default}."
+    return click.option("--entropy/--no-entropy", default=None, help=what)
 
 
 def model_options(verb: Verb) -> Verb:

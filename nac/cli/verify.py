@@ -25,12 +25,15 @@ def encode_verified(
     effort: str,
     tags: tuple[tuple[str, str], ...],
     progress: Callable[[float], None] | None,
+    entropy: bool | None = None,
 ) -> None:
     """Encode, then decode what was written. Raises DamagedError, and leaves no file, unless all of it is there."""
     if job.target == STDIO or is_special(job.target):
         raise OptionError("--verify needs an output file that can be read back")
     with replacing(job.target) as unfinished:
-        metadata = codec.encode_file(job.source, unfinished, kbps=kbps, effort=effort, tags=tags, progress=progress)
+        metadata = codec.encode_file(
+            job.source, unfinished, kbps=kbps, effort=effort, tags=tags, progress=progress, entropy=entropy
+        )
         trouble = find_trouble(codec, unfinished, metadata.samples)
         if trouble is not None:
             raise DamagedError(f"{job.target} was not kept: {trouble}")

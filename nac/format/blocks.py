@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from nac.errors import OptionError
+from nac.errors import DamagedError, OptionError
 from nac.format.bits import Codes
 from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
 from nac.format.layout import MAX_BLOCKS, Layout, check_side_lag
@@ -70,7 +70,7 @@ class BlockWriter:
             raise OptionError(f"codes must be integers, not {table.dtype}")
         if table.size and (table.min() < 0 or table.max() >> self.meta.bits):
             raise OptionError(f"codes must be from 0 to {(1 << self.meta.bits) - 1}")
-        return self.packed(self._coder.encode(table[None])[0], frames, side_lag)
+        return self.packed(self._coder.encode(table[None], [side_lag])[0], frames, side_lag)
 
     def packed(self, payload: bytes, frames: int, side_lag: int = 0) -> bytes:
         """The next block, from codes that are packed already."""
@@ -176,7 +176,12 @@ class BlockReader:
             if isinstance(item, Damage):
                 yield item
                 continue
-            table = self._coder.decode([item.payload], item.frames)[0]
+            try:
+                table = self._coder.decode([item.payload], item.frames, [item.side_lag])[0]
+            except DamagedError as error:  # written so: its checksum is right
+                first = item.index * self.meta.block_frames
+                yield Damage(item.index, first, item.frames, f"block {item.index}: {error}")
+                continue
             mid = self._layout.split(item.side_lag)[0]
             channels = [table[:, :mid], table[:, mid:]] if self._layout.stereo else [table]
             yield Block(item.index, item.side_lag, [np.ascontiguousarray(codes.T) for codes in channels])

@@ -19,11 +19,13 @@ import numpy as np
 
 from nac.errors import DamagedError, OptionError
 from nac.files import NewFile
+from nac.format.entropy_tables import FIELD, named_tables, tables_beside, tables_field
 from nac.format.frames import Frames, FrameWriter, frames_of, side_codebooks, split_changes
 from nac.format.header import Metadata, frame_count, read_header
-from nac.format.layout import default_block_frames
+from nac.format.layout import ENTROPY, PACKED, default_block_frames
 from nac.format.scan import Scanner, find_samples, is_seekable
 from nac.format.tags import read_tags, remove_tags, set_tags
+from nac.packaged import default_weights
 
 __all__ = ["Trimmed", "concatenate", "read_tags", "reduce", "remove_tags", "set_tags", "trim"]
 
@@ -50,8 +52,11 @@ def _created(target: Source) -> Iterator[BinaryIO]:
         yield target
 
 
-def reduce(source: Source, target: Source, kbps: int) -> Metadata:
+def reduce(source: Source, target: Source, kbps: int, entropy: bool | None = None) -> Metadata:
     """Write `source` with a lower bit rate (whole kbps over all channels) by leaving out codebooks; keeps the tags.
+
+    `entropy`: whether the result is entropy coded, with the tables beside the packaged weights; None: as `source` is.
+    With the bit rate that the file has, only that changes.
 
     The result is, byte for byte, what a writer makes of the first codebooks of each channel. This project's encoder
     makes the same file when it codes at that rate: at 3, 6 and 12 kbps whatever its effort, at all others but mono at
@@ -69,12 +74,25 @@ def reduce(source: Source, target: Source, kbps: int) -> Metadata:
         reduced = replace(meta, kbps=kbps, codebooks=codebooks)
         if meta.block_frames == default_block_frames(meta.channels, meta.kbps):
             reduced = replace(reduced, block_frames=default_block_frames(meta.channels, kbps))
+        if entropy is not None:
+            reduced = _recoded(reduced, entropy)
         scanner = Scanner(stream, meta)
         writer = FrameWriter(out, reduced)
         for frames in frames_of(scanner):
             writer.push(_first_codebooks(frames, meta, reduced))
         writer.finish(_known(scanner.samples))
     return reduced
+
+
+def _recoded(meta: Metadata, entropy: bool) -> Metadata:
+    """The metadata with the codes entropy coded or packed."""
+    if entropy == (meta.coding == ENTROPY):
+        return meta
+    extra = tuple(field for field in meta.extra if field[0] != FIELD)
+    if not entropy:
+        return replace(meta, coding=PACKED, extra=extra)
+    tables = tables_beside(default_weights(), meta.fingerprint)
+    return replace(meta, coding=ENTROPY, extra=(*extra, tables_field(tables)))
 
 
 def _first_codebooks(frames: Frames, meta: Metadata, reduced: Metadata) -> Frames:
@@ -256,6 +274,8 @@ def _check_alike(one: _Piece, other: _Piece) -> None:
         if getattr(one.meta, name) != getattr(other.meta, name):
             label = other.source if isinstance(other.source, (str, os.PathLike)) else "one of the files"
             raise OptionError(f"{label} has {what} than the first file, so they cannot be joined")
+    if named_tables(one.meta) != named_tables(other.meta):
+        raise OptionError("the files are entropy coded with different tables, so they cannot be joined")
 
 
 def _joined_samples(frames: int, last: _Piece) -> int:

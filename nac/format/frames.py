@@ -73,8 +73,11 @@ def frames_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Ite
 def _unpack(layout: Layout, batch: list[RawBlock]) -> Frames:
     """Blocks with the same number of frames; one with another number is a batch of its own."""
     frames = batch[0].frames
-    codes = payload_coder(layout.meta).decode([block.payload for block in batch], frames)
     lags = np.array([block.side_lag for block in batch], np.uint8)
+    try:
+        codes = payload_coder(layout.meta).decode([block.payload for block in batch], frames, lags.tolist())
+    except DamagedError as error:
+        raise DamagedError(f"the file cannot be edited: {error}") from None
     return Frames(codes.reshape(-1, layout.meta.codebooks), np.repeat(lags, frames))
 
 
@@ -118,8 +121,8 @@ class FrameWriter:
         return Frames(np.concatenate([part.codes for part in parts]), np.concatenate([part.lags for part in parts]))
 
     def _write(self, frames: Frames, size: int) -> None:
-        payloads = self._coder.encode(frames.codes.reshape(-1, size, self._layout.meta.codebooks))
         lags = frames.lags[::size].tolist()
+        payloads = self._coder.encode(frames.codes.reshape(-1, size, self._layout.meta.codebooks), lags)
         packed = self._writer.packed
         self._target.write(b"".join([packed(payload, size, lag) for payload, lag in zip(payloads, lags, strict=True)]))
 

@@ -6,7 +6,8 @@ from nac.errors import FormatError, OptionError
 from nac.format.header import Metadata
 
 PACKED = 0
-CODINGS = {PACKED}
+ENTROPY = 1
+CODINGS = {PACKED, ENTROPY}
 """Codings of the payload that this program knows. For a new one: its number here, its class in `payload.CODERS`."""
 END_BYTES = 10
 """Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""

@@ -25,10 +25,10 @@ class Squeezed:
     def __init__(self, meta):
         self.meta = meta
 
-    def encode(self, codes):
+    def encode(self, codes, lags):
         return [zlib.compress(block.astype(">u2").tobytes()) for block in codes]
 
-    def decode(self, payloads, frames):
+    def decode(self, payloads, frames, lags):
         try:
             data = b"".join(zlib.decompress(one) for one in payloads)
         except zlib.error:
@@ -44,7 +44,7 @@ def coding(monkeypatch):
 
 def starts(made):
     """Where the blocks begin, and where the last one ends."""
-    sizes = [len(Squeezed(made.meta).encode(block_table(block)[None])[0]) + 7 for block in made.blocks]
+    sizes = [len(Squeezed(made.meta).encode(block_table(block)[None], [0])[0]) + 7 for block in made.blocks]
     if made.meta.channels == 2:
         sizes = [size + 1 for size in sizes]
     return [len(made.header) + sum(sizes[:index]) for index in range(len(sizes) + 1)]

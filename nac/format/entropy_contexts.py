@@ -1,0 +1,96 @@
+"""What is known of a code before it is read: the contexts of the entropy coding.
+
+The codes of a block are coded codebook by codebook, each through all frames of the block. So a code of codebook k in
+frame t may depend on codebooks before k in any frame of the block, and on codebook k in the frames before t; on
+nothing outside the block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+MOST_CONTEXTS = 8
+"""Contexts of a codebook."""
+SCALE_CODEBOOKS = 4
+"""Codebooks, just before the one coded, whose ranks tell how large the remainder is."""
+SCALE_BITS = 4
+SCALE_ROWS = 32
+
+Ranks = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """The rank of one other code: of `codebook`, `frames` later. Its upper bits choose a row; the last row is for
+    frames outside the block."""
+
+    codebook: int
+    frames: int
+
+    def fits(self, rows: int, bits: int) -> bool:
+        """Whether a table may have so many rows: a power of two, up to the number of codes, and one more."""
+        return 1 <= rows - 1 <= 1 << bits and not (rows - 1) & (rows - 2)
+
+    def rows(self, ranks: Ranks, rows: int, bits: int) -> Ranks:
+        """The row for every frame of ranks `[codebooks, blocks, frames]`: `[blocks, frames]`."""
+        source: Ranks = ranks[self.codebook] >> (bits + 1 - (rows - 1).bit_length())
+        if not self.frames:
+            return source
+        out = np.full(source.shape, rows - 1, np.int64)
+        if self.frames > 0:
+            out[:, : -self.frames] = source[:, self.frames :]
+        else:
+            out[:, -self.frames :] = source[:, : self.frames]
+        return out
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the codes of some codebooks are, in frames at the distances `frames`: the sum of the upper 4 bits of
+    their ranks. Where there is no such frame, the nearest one of the block counts."""
+
+    codebooks: tuple[int, ...]
+    frames: tuple[int, ...]
+
+    def fits(self, rows: int, bits: int) -> bool:
+        """Whether a table may have so many rows."""
+        return rows == SCALE_ROWS
+
+    def rows(self, ranks: Ranks, rows: int, bits: int) -> Ranks:
+        """The row for every frame of ranks `[codebooks, blocks, frames]`: `[blocks, frames]`."""
+        sizes = (ranks[self.codebooks[0] : self.codebooks[-1] + 1] >> (bits - SCALE_BITS)).sum(0)
+        last = sizes.shape[1] - 1
+        total = np.zeros_like(sizes)
+        for distance in self.frames:
+            total += sizes[:, np.clip(np.arange(last + 1) + distance, 0, last)]
+        most = ((1 << SCALE_BITS) - 1) * len(self.codebooks) * len(self.frames)
+        out: Ranks = total * rows // (most + 1)
+        return out
+
+
+Context = Neighbour | Scale
+
+
+@lru_cache(maxsize=256)
+def contexts_of(codebook: int) -> tuple[Context, ...]:
+    """The contexts of a codebook, in the order of its tables."""
+    if codebook == 0:
+        return (Neighbour(0, -1), Neighbour(0, -1), Neighbour(0, -2), Neighbour(0, -3))
+    found: list[Context] = [Neighbour(0, 0), Neighbour(0, -1), Neighbour(0, 1), Neighbour(codebook, -1)]
+    if codebook > 1:
+        before = tuple(range(max(1, codebook - SCALE_CODEBOOKS), codebook))
+        found += [Neighbour(1, 0), Scale(before, (0,)), Scale(before, (-1, 1))]
+    if codebook > 2:
+        found.append(Neighbour(codebook - 1, 0))
+    return tuple(found)
+
+
+def looks_back(codebook: int, context: Context) -> int:
+    """By how many frames a context looks back at the codebook itself; 0 if it does not, and so can be known before
+    any code of the codebook is."""
+    own = isinstance(context, Neighbour) and context.codebook == codebook
+    return -context.frames if own and isinstance(context, Neighbour) else 0

@@ -1,0 +1,119 @@
+"""The coder of binary decisions: a range coder (Martin 1979) with 32 bits and whole bytes.
+
+A probability is a number from 1 to 16383, in 16384ths, that the decision is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nac.errors import DamagedError
+
+PROBABILITY_BITS = 14
+FULL = (1 << 32) - 1
+LOW = 1 << 24
+"""A range below this takes a byte in or out."""
+HEAD = 4
+"""Bytes that the decoder has in hand."""
+
+
+def encode_decisions(decisions: Sequence[int]) -> bytes:
+    """Bytes for decisions, each given as twice its probability of 1, plus the decision itself (0 or 1).
+
+    >>> encode_decisions([2 * 12288 + 1] * 20 + [2 * 12288]).hex()
+    '0097'
+    """
+    out = bytearray()
+    start, size = 0, FULL
+    for taken in decisions:
+        one = (size >> 14) * (taken >> 1)
+        if taken & 1:
+            size = one
+        else:
+            start += one
+            size -= one
+        while size < LOW:
+            if start > FULL:
+                start -= FULL + 1
+                _carry(out)
+            out.append(start >> 24)
+            start = (start & 0xFFFFFF) << 8
+            size <<= 8
+    # The shortest end: the one value of the range whose lower bytes are zero.
+    start += LOW - 1
+    if start > FULL:
+        start -= FULL + 1
+        _carry(out)
+    out.append(start >> 24)
+    # Zero bytes at the end go without saying.
+    return bytes(out).rstrip(b"\0")
+
+
+def _carry(out: bytearray) -> None:
+    place = len(out) - 1
+    while out[place] == 0xFF:
+        out[place] = 0
+        place -= 1
+    out[place] += 1
+
+
+class Decoder:
+    """Takes decisions out of what `encode_decisions` made. Raises DamagedError when it cannot be that.
+
+    probability: of a 1, for each sum of scores, at `[sum]` (negative ones from the end).
+    """
+
+    def __init__(self, data: bytes, probability: Sequence[int]) -> None:
+        if data and not data[-1]:
+            raise DamagedError("the payload ends with a zero byte, which no writer leaves")
+        self._data = data
+        self._value = int.from_bytes(data[:HEAD].ljust(HEAD, b"\0"), "big")
+        self._size = FULL
+        self._next = HEAD
+        self._probability = probability
+        if self._value >= FULL:
+            raise DamagedError("the payload is no entropy coded one")
+
+    def path(self, scores: memoryview, more: Sequence[int] | memoryview, levels: int, bits: int) -> int:
+        """Decide `bits` times, walking down from node 1 of the tree, and return the leaf (0 to 2**bits - 1).
+
+        scores: of each node; more: what the nodes of the first `levels` decisions have besides.
+        """
+        value, size, probability = self._value, self._size, self._probability
+        node = 1
+        for _ in range(levels):
+            one = (size >> 14) * probability[scores[node] + more[node]]
+            if value < one:
+                size = one
+                node += node + 1
+            else:
+                value -= one
+                size -= one
+                node += node
+            while size < LOW:
+                size <<= 8
+                value = value << 8 | self._byte()
+        for _ in range(bits - levels):
+            one = (size >> 14) * probability[scores[node]]
+            if value < one:
+                size = one
+                node += node + 1
+            else:
+                value -= one
+                size -= one
+                node += node
+            while size < LOW:
+                size <<= 8
+                value = value << 8 | self._byte()
+        self._value, self._size = value, size
+        return node - (1 << bits)
+
+    def _byte(self) -> int:
+        at = self._next
+        self._next = at + 1
+        return self._data[at] if at < len(self._data) else 0
+
+    def finish(self) -> None:
+        """After the last decision. Raises DamagedError if bytes are left over."""
+        if len(self._data) > self._next - HEAD + 1:
+            raise DamagedError("the payload is longer than its codes")

@@ -1,0 +1,202 @@
+"""Entropy coded payloads: no code is changed, no block grows, damage and hostile bytes are noticed."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from entropy_tools import CODED, TABLES, coded, likely_codes, make_tables
+from format_files import META, make, problems, read, same_codes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nac.errors import DamagedError, FormatError, OptionError
+from nac.format.bits import packed_bytes
+from nac.format.blocks import Block, BlockReader, BlockWriter
+from nac.format.check import check
+from nac.format.edit import concatenate, reduce, trim
+from nac.format.entropy import EntropyPayload
+from nac.format.entropy_range import Decoder, encode_decisions
+from nac.format.header import Metadata, frame_count, pack_header, read_header
+from nac.format.scan import Damage
+
+SLOW = settings(deadline=None, max_examples=40)
+SMALL = make_tables(codebooks=5, bits=4, seed=1, largest=127)
+
+
+def file_of(meta, codes, lag=0):
+    """A file with codes `[frames, codebooks]`."""
+    out, writer = [pack_header(meta)], BlockWriter(meta)
+    mid = codes.shape[1] if meta.channels == 1 else writer._layout.split(lag)[0]
+    for first in range(0, len(codes), meta.block_frames):
+        block = codes[first : first + meta.block_frames].T
+        out.append(writer.block([block] if meta.channels == 1 else [block[:mid], block[mid:]], lag))
+    return b"".join([*out, writer.end(meta.samples)])
+
+
+def likely_file(codebooks=12, seconds=1, seed=0, **changes):
+    meta = replace(CODED, codebooks=codebooks, kbps=codebooks // 2, samples=24000 * seconds, **changes)
+    frames = frame_count(meta.samples, meta.sample_rate)
+    return meta, file_of(meta, likely_codes(TABLES, codebooks, frames, seed).T)
+
+
+@SLOW
+@given(st.data())
+def test_codes_come_back_whatever_they_are(data):
+    tables = data.draw(st.sampled_from([TABLES, SMALL]))
+    channels, codebooks = data.draw(st.integers(1, 2)), data.draw(st.integers(1, len(tables.codebooks)))
+    blocks, frames = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 12))
+    meta = coded(Metadata(24000, channels, None, 1, codebooks, 7, "m", bits=tables.bits), tables)
+    lags = data.draw(st.lists(st.integers(0, 20) if channels == 2 else st.just(0), min_size=blocks, max_size=blocks))
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    top = data.draw(st.sampled_from([1, 2, 1 << tables.bits]))
+    codes = rng.integers(0, top, (blocks, frames, codebooks))
+    coder = EntropyPayload(meta)
+    payloads = coder.encode(codes, lags)
+    assert np.array_equal(coder.decode(payloads, frames, lags), codes)
+    assert max(map(len, payloads)) <= packed_bytes(frames * codebooks, tables.bits)
+    # A block's payload depends on nothing but the block.
+    assert payloads == [coder.encode(codes[i : i + 1], lags[i : i + 1])[0] for i in range(blocks)]
+
+
+@SLOW
+@given(st.lists(st.tuples(st.integers(1, 16383), st.booleans()), max_size=300))
+def test_decisions_come_back_and_take_what_they_are_worth(decisions):
+    data = encode_decisions([2 * chance + one for chance, one in decisions])
+    decoder = Decoder(data, [chance for chance, _ in decisions])
+    for number, (_, one) in enumerate(decisions):
+        assert decoder.path([0, number], (), 0, 1) == one
+    decoder.finish()
+    worth = -sum(np.log2((chance if one else 16384 - chance) / 16384) for chance, one in decisions)
+    assert 8 * len(data) <= worth * 1.002 + 9
+
+
+def test_a_carry_runs_through_bytes_that_are_full():
+    """The value of the range passes a byte boundary long after the bytes above it were written."""
+    for length in range(1, 400):
+        decisions = [2 * 1 + 0] * length + [2 * 16383 + 0] * 3
+        decoder = Decoder(encode_decisions(decisions), [taken >> 1 for taken in decisions])
+        assert [decoder.path([0, number], (), 0, 1) for number in range(len(decisions))] == [0] * len(decisions)
+
+
+def test_likely_codes_take_fewer_bytes_and_unlikely_ones_two_more_at_most():
+    meta, data = likely_file(seconds=4)
+    _, items, _ = read(data)
+    packed = file_of(replace(meta, coding=0, extra=()), np.concatenate([item.codes[0].T for item in items]))
+    assert len(data) < 0.8 * len(packed)
+    worst, made = make(CODED), make(META)
+    assert same_codes([block.codes[0] for block in worst.blocks], [block.codes[0] for block in made.blocks])
+    field = len(worst.header) - len(made.header)
+    assert len(worst.data) <= len(made.data) + field + 2 * len(made.blocks)
+
+
+def test_a_file_is_read_in_order_and_sought():
+    made = make(CODED)
+    meta, items, _ = read(made.data)
+    assert meta == CODED and problems(made, items) == ""
+    assert all(same_codes(item.codes, block.codes) for item, block in zip(items, made.blocks, strict=True))
+    stream = io.BytesIO(made.data)
+    reader = BlockReader(stream, read_header(stream))
+    assert reader.seek(25) == 20
+    assert [item.index for item in reader] == [2, 3, 4, 5]
+
+
+def test_every_bit_flip_is_noticed():
+    meta, data = likely_file(codebooks=4, block_frames=10)
+    header = len(pack_header(meta))
+    _, original, _ = read(data)
+    for bit in range(8 * header, 8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        _, items, _ = read(bytes(flipped))
+        blocks = [item for item in items if isinstance(item, Block)]
+        assert any(isinstance(item, Damage) for item in items)
+        assert len(blocks) >= len(original) - 1  # one block is lost, and no other changes
+        assert all(same_codes(block.codes, original[block.index].codes) for block in blocks)
+
+
+@SLOW
+@given(st.binary(max_size=700), st.integers(1, 30), st.integers(0, 255))
+def test_hostile_payloads_give_codes_or_an_error(payload, frames, lag):
+    for meta in (replace(CODED, samples=None), replace(CODED, samples=None, channels=2)):
+        try:
+            codes = EntropyPayload(meta).decode([payload], frames, [lag if meta.channels == 2 else 0])
+        except DamagedError as error:
+            assert "payload" in str(error)
+        else:
+            assert codes.shape == (1, frames, 12) and codes.max() < 1024
+            # What is accepted is no second spelling of other bytes.
+            assert EntropyPayload(meta).encode(codes, [lag])[0] == payload or len(payload) <= packed_bytes(
+                frames * 12, 10
+            )
+
+
+@pytest.mark.parametrize("payload", [b"\xff" * 30, b"\xff" * 151, b"\x55" * 99 + b"\x00", b"\x00"])
+def test_a_wrong_payload_with_a_right_checksum_is_damage(payload):
+    meta = replace(CODED, samples=None)
+    writer = BlockWriter(meta)
+    rng = np.random.default_rng(0)
+    good = writer.block([rng.integers(0, 1024, (12, 10))])
+    bad = writer.packed(payload, 10)
+    data = pack_header(meta) + good + bad + writer.block([rng.integers(0, 1024, (12, 1))]) + writer.end(9600)
+    _, items, samples = read(data)
+    assert [type(item) for item in items] == [Block, Damage, Block] and samples == 9600
+    assert (items[1].first_frame, items[1].frames) == (10, 10)
+    with pytest.raises(DamagedError, match="edited"):
+        reduce(io.BytesIO(data), io.BytesIO(), 3)
+
+
+def cut(data, kbps, entropy=None):
+    target = io.BytesIO()
+    reduce(io.BytesIO(data), target, kbps, entropy)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("kbps", [1, 3, 5, 6])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_reducing_gives_what_coding_at_the_lower_rate_gives(channels, kbps):
+    meta = replace(CODED, samples=24000 * 3, channels=channels, block_frames=50)
+    frames = frame_count(meta.samples, 24000)
+    packed = file_of(replace(meta, coding=0, extra=()), likely_codes(TABLES, 12, frames).T, lag=4 * (channels - 1))
+    lower = cut(packed, kbps)
+    source = io.BytesIO(lower)
+    low_meta = read_header(source)
+    writer = BlockWriter(coded(low_meta, TABLES))
+    direct = pack_header(writer.meta)
+    for block in BlockReader(source, low_meta):
+        direct += writer.block(block.codes, block.side_lag)
+    direct += writer.end(low_meta.samples)
+    whole = file_of(meta, likely_codes(TABLES, 12, frames).T, lag=4 * (channels - 1))
+    assert cut(whole, kbps) == direct
+    assert cut(direct, kbps, entropy=False) == lower
+
+
+def test_trimming_and_joining():
+    _, data = likely_file(seconds=3)
+    parts = [io.BytesIO(), io.BytesIO()]
+    trim(io.BytesIO(data), parts[0], 0, 1)
+    trim(io.BytesIO(data), parts[1], 1)
+    for part in parts:
+        part.seek(0)
+        assert check(part).intact
+        part.seek(0)
+    whole = io.BytesIO()
+    concatenate(parts, whole)
+    assert whole.getvalue() == data
+    other = make(coded(replace(META, samples=24000), make_tables(seed=5)))
+    with pytest.raises(OptionError, match="different tables"):
+        concatenate([io.BytesIO(data), io.BytesIO(other.data)], io.BytesIO())
+
+
+def test_a_file_without_the_tables_it_needs_is_refused():
+    for extra in ((), ((2, b"\0\0\0"),), ((2, b"\0\0\0\1"), (2, b"\0\0\0\1"))):
+        with pytest.raises(FormatError, match="does not name its tables"):
+            BlockReader(io.BytesIO(), replace(CODED, extra=extra))
+    with pytest.raises(FormatError, match="entropy tables 00000001"):
+        BlockReader(io.BytesIO(), replace(CODED, extra=((2, b"\0\0\0\1"),)))
+    with pytest.raises(FormatError, match="not for 13 codebooks of 10 bits"):
+        BlockReader(io.BytesIO(), replace(CODED, codebooks=13))
+    # To look at it, and to check it, they are not needed.
+    meta, data = likely_file()
+    renamed = pack_header(replace(meta, extra=((2, b"\0\0\0\1"),))) + data[len(pack_header(meta)) :]
+    assert check(io.BytesIO(renamed)).intact

@@ -1,0 +1,121 @@
+"""The tables of the entropy coding: their file, what is wrong with it, and bytes that must never change."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from entropy_tools import CODED, TABLES, make_arrays
+from format_files import read
+
+from nac.errors import WeightsError
+from nac.format.entropy import EntropyPayload
+from nac.format.entropy_tables import (
+    EntropyTables,
+    fingerprint,
+    load_tables,
+    save_tables,
+    tables_beside,
+    tables_path,
+)
+
+BITS4 = {"codebooks": 3, "bits": 4}
+
+
+def test_tables_come_back_from_their_file(tmp_path):
+    path = tables_path(tmp_path / "model.safetensors")
+    number = save_tables(path, make_arrays(**BITS4), model_fingerprint=0xABC)
+    tables = load_tables(path)
+    assert (tables.fingerprint, tables.model, tables.bits) == (number, 0xABC, 4)
+    assert tables_beside(tmp_path / "model.safetensors", 0xABC).fingerprint == number
+    with pytest.raises(WeightsError, match="for other weights"):
+        tables_beside(tmp_path / "model.safetensors", 0xABD)
+
+
+def test_the_fingerprint_knows_every_array():
+    arrays = make_arrays(**BITS4)
+    known = {fingerprint(arrays)}
+    for name, array in arrays.items():
+        changed = array.copy()
+        changed.flat[-1] ^= 1
+        known.add(fingerprint({**arrays, name: changed}))
+        known.add(fingerprint({**arrays, name: array.reshape(1, *array.shape)}))
+    assert len(known) == 1 + 2 * len(arrays)
+    swapped = {name: array.astype(array.dtype.newbyteorder()) for name, array in arrays.items()}
+    assert fingerprint(swapped) == fingerprint(arrays)
+
+
+@pytest.mark.parametrize("change", [
+    lambda a: a.pop("ranks"),
+    lambda a: a.pop("probability"),
+    lambda a: a.pop("2.bias"),
+    lambda a: a.pop("1.3"),
+    lambda a: a.update(ranks=a["ranks"] // 2),
+    lambda a: a.update(ranks=a["ranks"][:, :12]),
+    lambda a: a.update(ranks=a["ranks"].astype(np.int64)),
+    lambda a: a.update(probability=a["probability"] * 0),
+    lambda a: a.update(probability=a["probability"] | 0x4000),
+    lambda a: a.update(probability=a["probability"][1:]),
+    lambda a: a.update({"1.0": a["1.0"][1:]}),
+    lambda a: a.update({"1.0": a["1.0"][:, :15]}),
+    lambda a: a.update({"2.5": a["2.5"][:31]}),
+    lambda a: a.update({"1.0": a["1.0"][0]}),
+    lambda a: a.update({"0.bias": a["0.bias"][:8]}),
+])
+def test_wrong_arrays_are_refused(change):
+    arrays = make_arrays(**BITS4)
+    change(arrays)
+    with pytest.raises(WeightsError, match="tables of the entropy coding are damaged"):
+        EntropyTables.from_arrays(arrays)
+
+
+def test_a_file_that_is_missing_or_wrong_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match="are missing: make them"):
+        load_tables(tmp_path / "none.tables.safetensors")
+    path = tmp_path / "some.tables.safetensors"
+    save_tables(path, make_arrays(**BITS4), model_fingerprint=1)
+    data = path.read_bytes()
+    for wrong in (b"", data[:20], data[:-1], b"\xff" * 100, data.replace(b"nac-tables-1", b"nac-tables-2")):
+        path.write_bytes(wrong)
+        with pytest.raises(WeightsError, match=r"some\.tables"):
+            load_tables(path)
+    flipped = bytearray(data)
+    flipped[-1] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(WeightsError, match=r"do not match their fingerprint|are damaged"):
+        load_tables(path)
+
+
+def test_the_bytes_are_the_same_for_ever():
+    """A promise of the format: these codes with these tables give these bytes, on every machine and release."""
+    codes = (np.arange(10 * 12).reshape(1, 10, 12) * 37 + np.arange(12) ** 2) % 1024 // 2
+    assert f"{TABLES.fingerprint:08x}" == "84702cb9"
+    assert EntropyPayload(CODED).encode(codes, [0])[0].hex() == GOLDEN_MONO
+    stereo = EntropyPayload(replace(CODED, channels=2))
+    assert stereo.encode(codes, [3])[0].hex() == GOLDEN_STEREO
+    assert np.array_equal(stereo.decode([bytes.fromhex(GOLDEN_STEREO)], 10, [3]), codes)
+
+
+def test_a_golden_file_gives_its_codes():
+    meta, items, samples = read(bytes.fromhex(GOLDEN_FILE))
+    assert (meta.coding, meta.codebooks, samples) == (1, 3, 2400)
+    assert [item.codes[0].tolist() for item in items] == GOLDEN_CODES
+
+
+GOLDEN_MONO = (
+    "0001309c3c148692049a2d0cf3ad08378f14151a4c14757d78649ad725e66f1cf78df8038250f4561c08b29cc4268ad304d6"
+    "3b10346d3453969615a25e18b67db4729e17e4120b04718c80158691f4922a0bf35cf0429255055e4d14756d706199d6d5ce"
+    "7a00307c3c048250e44e1907b24cac318e13f51a3c10345d2c509595c58a691bf76df8739e17d40a0803713c682089d2e4d6"
+)
+GOLDEN_STEREO = (
+    "0001309c3c148692049a2d0cf3ad08378f14151a4c14757d78649ad725e66f1cf78df8038250f4561c08b29cc4268ad304d6"
+    "3b10346d3453969615a25e18b67db4729e17e4120b04718c80158691f4922a0bf35cf0429255055e4d14756d706199d6d5ce"
+    "7a00307c3c048250e44e1907b24cac318e13f51a3c10345d2c509595c58a691bf76df8739e17d40a0803713c682089d2e4d6"
+)
+GOLDEN_CODES = [
+    [[1, 2, 3, 4], [900, 900, 900, 900], [512, 0, 1023, 7]],
+    [[5, 6], [1, 2], [3, 4]],
+]
+GOLDEN_FILE = (
+    "4e4143010000002201005dc001000000096032030a040101020304047465737402000484702cb97f8d829904000f00784800"
+    "02e100000f84ffc04e1007f27d19720200080140100c060080408971482b"
+)
