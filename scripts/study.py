@@ -18,7 +18,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ PATH = click.Path(path_type=Path)
 
 
 @contextmanager
-def one_line() -> Any:
+def one_line() -> Iterator[None]:
     """Failures that lie in what was given become one line and exit code 1."""
     try:
         yield
@@ -209,17 +209,19 @@ def decompress(system: Path, source: Path, target: Path) -> None:
 
 
 def _run(study: StudyConfig, train: Path, clips: Path, out: Path) -> Results:
-    with tqdm(total=0, unit="coding", desc="judging") as bar:
-        results = run_study(study, train, clips, out, progress=sys.stderr.isatty(), listen=True, step=_stepper(bar))
+    shown = sys.stderr.isatty()
+    bars: list[Any] = []
+
+    def step(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=total, unit="coding", desc="judging", disable=not shown))
+        bars[0].update(done - bars[0].n)
+
+    results = run_study(study, train, clips, out, progress=shown, listen=True, step=step)
+    for bar in bars:
+        bar.close()
     _show(results, out)
     return results
-
-
-def _stepper(bar: Any) -> Callable[[int, int], None]:
-    def step(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-    return step
 
 
 def _show(results: Results, out: Path) -> None:

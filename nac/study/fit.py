@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from nac.errors import WeightsError
 from nac.files import replacing
-from nac.training.loop import CHECKPOINT, Budget, DivergedError
+from nac.training.loop import CHECKPOINT, Budget, DivergedError, read_checkpoint
 
 Loss = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
 FINAL_SHARE, WARMUP, CLIP = 0.03, 20, 1.0
@@ -102,7 +101,9 @@ def _listening(budget: Budget, listen: bool) -> Iterator[None]:
 
 
 def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
-    state = {"model": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent}
+    # "shape" is what `read_checkpoint` knows checkpoints by; here the module itself is the description.
+    state = {"model": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent,
+             "shape": type(module).__name__}
     with replacing(path) as temporary:
         torch.save(state, temporary)
 
@@ -111,11 +112,11 @@ def _restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) ->
     """Steps and seconds that are behind; (0, 0) where there is no checkpoint."""
     if not path.exists():
         return 0, 0.0
+    state = read_checkpoint(path)
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         return int(state["step"]), float(state["spent"])
-    except Exception as error:
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path} is no checkpoint of this system ({str(error).splitlines()[0]}); "
                            "remove its folder or choose another") from None

@@ -90,7 +90,7 @@ class Results:
         for kind in dict.fromkeys(summary.kind for summary in kinds):
             text += [f"## {kind}", "", markdown(self.table([s for s in kinds if s.kind == kind])), ""]
         _put(folder / "table.md", "\n".join(text))
-        curves = {Path(fact.folder).name: folder / fact.folder for fact in self.facts.values() if fact.folder}
+        curves = {fact.name: folder / fact.folder for fact in self.facts.values() if fact.folder}
         if any((path / "metrics.csv").exists() for path in curves.values()):
             save(loss_curves(curves), folder / "loss_curves.png")
 
@@ -177,8 +177,18 @@ def compare_results(folders: Sequence[Path], out: Path) -> Results:
 
 
 def rate_distortion(summaries: Sequence[Summary]) -> Any:
-    """The evaluation's charts over true bit rate, with few enough ticks for rates from a tenth to a thousand kbps."""
+    """The evaluation's charts over true bit rate, made fit for many systems with long names at very different rates."""
     figure = rate_charts(summaries, EVERYTHING)
+    width, height = figure.get_size_inches()
+    for legend in figure.legends:
+        names, handles = [text.get_text() for text in legend.get_texts()], legend.legend_handles
+        columns = max(1, int(width / (0.09 * max(map(len, names)) + 0.6)))
+        more = 0.2 * (-(-len(names) // columns) - 1)
+        top, bottom = (1 - figure.subplotpars.top) * height, figure.subplotpars.bottom * height
+        legend.remove()
+        figure.set_size_inches(width, height + more)
+        figure.subplots_adjust(top=1 - top / (height + more), bottom=(bottom + more) / (height + more))
+        figure.legend(handles, names, loc="lower left", ncols=columns, fontsize=9, frameon=False)
     for axes in figure.axes:
         low, high = axes.get_xlim()
         ticks = [4.0**power for power in range(-5, 8) if low <= 4.0**power <= high]

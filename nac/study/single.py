@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nac.evaluation.clips import choose, find_clips, load_audio
+from nac.evaluation.clips import Audio, choose, find_clips, load_audio
 from nac.evaluation.metrics import score
 from nac.evaluation.tables import means
 from nac.study.bench import MODEL
@@ -58,20 +58,15 @@ def report(coder: Coder, clips: Path, count: int = 5) -> list[Report]:
     Raises:
         AudioError: there is none that can be read.
     """
-    sounds = []
-    for clip in choose(find_clips(clips), count):
-        sounds.append(coder.samples(*load_audio(clip.path)))
+    sounds = [coder.samples(*load_audio(clip.path)) for clip in choose(find_clips(clips), count)]
     return [_report(coder, [sound for sound in sounds if len(sound)], setting)
             for setting in coder.system.config.settings]
 
 
-def _report(coder: Coder, sounds: Sequence[object], setting: int) -> Report:
-    import numpy as np
-
+def _report(coder: Coder, sounds: Sequence[Audio], setting: int) -> Report:
     rate, total, scores = coder.sample_rate, 0, []
-    samples = [np.asarray(sound, np.float32) for sound in sounds]
-    for x in samples:
+    for x in sounds:
         data = coder.compress(x, rate, setting)
         total += len(data)
         scores.append(score(x, coder.decompress(data)[0][0], rate, metrics=SHOWN))
-    return Report(setting, len(samples), total, sum(map(len, samples)) / rate, means(scores))
+    return Report(setting, len(sounds), total, sum(map(len, sounds)) / rate, means(scores))

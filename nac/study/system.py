@@ -202,7 +202,8 @@ class SpectralSystem(System):
         spectrum = self.stft(samples)
         target = self.representation(spectrum)
         estimate, penalty = self.network(target)
-        made = Reconstruction(target, estimate, samples, penalty=penalty)
+        # Of "complex" features only the magnitude: a difference of phases that ignores the circle teaches nothing.
+        made = Reconstruction(target[:, :1], estimate[:, :1], samples, penalty=penalty)
         angle = spectrum.angle()
         if self.config.representation == "complex":
             magnitude = spectrum.abs()
