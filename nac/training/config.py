@@ -43,10 +43,11 @@ class TrainingConfig:
     weight_decay: float = 0.0
     clip: float = 1.0
     #: Weights of the terms of the loss.
-    mel: float = 1.0
+    mel: float = 2.0
     si_sdr: float = 0.005
     loudness: float = 0.5
-    envelope: float = 3.0
+    envelope: float = 12.0
+    neurogram: float = 1.0
     commitment: float = 1.0
     adversarial: float = 0.0
     feature: float = 0.0

@@ -13,6 +13,7 @@ from nac.models.model import NacModel
 from nac.training.codebooks import CodebookTrainer
 from nac.training.config import TrainingConfig
 from nac.training.losses import MelLoss, si_sdr
+from nac.training.neurogram import NeurogramLoss
 from nac.training.perceptual import EnvelopeLoss, LoudnessLoss
 
 ENVELOPE_KNEE = 0.05
@@ -36,6 +37,7 @@ class Objective(nn.Module):
         self.model, self.books, self.config = model, books, config
         rate = model.config.sample_rate
         self.mel, self.loudness, self.envelope = MelLoss(rate), LoudnessLoss(rate), EnvelopeLoss(rate)
+        self.neurogram = NeurogramLoss(rate)
         #: Mean latent power at the start, the unit of the commitment loss.
         self.power = 1.0
 
@@ -55,6 +57,9 @@ class Objective(nn.Module):
         if config.loudness:
             terms["loudness"] = self.loudness(samples, output).mean()
             loss = loss + config.loudness * terms["loudness"]
+        if config.neurogram:
+            terms["neurogram"] = self.neurogram(samples, output).mean()
+            loss = loss + config.neurogram * terms["neurogram"]
         if config.envelope:
             envelope = self.envelope(samples, output)
             terms["envelope"] = envelope.mean()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nac.errors import NacError
 
-TERMS = ("mel", "loudness", "envelope", "si_sdr", "commitment", "power", "judge", "feature")
+TERMS = ("mel", "loudness", "envelope", "neurogram", "si_sdr", "commitment", "power", "judge")
 
 
 def read_metrics(folders: list[Path]) -> list[dict[str, float]]:
