@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 MOST_CONTEXTS = 8
 """Contexts of a codebook."""
-SCALE_CODEBOOKS = 4
+SCALE_CODEBOOKS = 8
 """Codebooks, just before the one coded, whose ranks tell how large the remainder is."""
 SCALE_BITS = 4
 SCALE_ROWS = 32

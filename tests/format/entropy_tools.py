@@ -51,14 +51,14 @@ CODED = coded(META, TABLES)
 
 
 def likely_codes(tables, codebooks, frames, seed=0):
-    """Codes `[codebooks, frames]` that are likely: of low rank in the first of the tables' decisions."""
-    rng = np.random.default_rng(seed)
+    """Codes `[codebooks, frames]` that the biases of the tables make likely."""
     found = []
     for index in range(codebooks):
         bias = tables.codebooks[index].bias
         node = np.ones(frames, np.int64)
-        for _ in range(tables.bits):
-            node = 2 * node + (bias[node] + rng.integers(-5, 6, frames) > 0)
+        for level in range(tables.bits):
+            doubt = numbers(f"{seed} doubt {index} {level}", frames, "u1").astype(np.int64) % 41 - 20
+            node = 2 * node + (bias[node] + doubt > 0)
         code_at = np.argsort(tables.ranks[index])
         found.append(code_at[node - (1 << tables.bits)])
     return np.stack(found).astype(np.uint16)
