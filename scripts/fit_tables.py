@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path, help="weights file; the tables are written beside it")
     parser.add_argument("audio", type=Path, help="folder of training audio")
     parser.add_argument("--hours", type=float, default=6.0, help="audio to learn from (drawn at random, repeats count)")
-    parser.add_argument("--effort", default="default", help="search effort to code with")
+    parser.add_argument("--effort", default="4", help="search effort to code with")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
