@@ -63,13 +63,26 @@ class Scale:
     def rows(self, ranks: Ranks, rows: int, bits: int) -> Ranks:
         """The row for every frame of ranks `[codebooks, blocks, frames]`: `[blocks, frames]`."""
         sizes = (ranks[self.codebooks[0] : self.codebooks[-1] + 1] >> (bits - SCALE_BITS)).sum(0)
-        last = sizes.shape[1] - 1
         total = np.zeros_like(sizes)
         for distance in self.frames:
-            total += sizes[:, np.clip(np.arange(last + 1) + distance, 0, last)]
+            total += _moved(sizes, distance)
         most = ((1 << SCALE_BITS) - 1) * len(self.codebooks) * len(self.frames)
         out: Ranks = total * rows // (most + 1)
         return out
+
+
+def _moved(values: Ranks, distance: int) -> Ranks:
+    """Of `values` `[blocks, frames]`, those `distance` frames later, or the nearest there are."""
+    if distance == 0:
+        return values
+    out = np.empty_like(values)
+    if distance > 0:
+        out[:, :-distance] = values[:, distance:]
+        out[:, -distance:] = values[:, -1:]
+    else:
+        out[:, -distance:] = values[:, :distance]
+        out[:, :-distance] = values[:, :1]
+    return out
 
 
 Context = Neighbour | Scale

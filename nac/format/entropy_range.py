@@ -21,7 +21,7 @@ def encode_decisions(decisions: Sequence[int]) -> bytes:
     """Bytes for decisions, each given as twice its probability of 1, plus the decision itself (0 or 1).
 
     >>> encode_decisions([2 * 12288 + 1] * 20 + [2 * 12288]).hex()
-    '0097'
+    '009c'
     """
     out = bytearray()
     start, size = 0, FULL
@@ -80,6 +80,7 @@ class Decoder:
         scores: of each node; more: what the nodes of the first `levels` decisions have besides.
         """
         value, size, probability = self._value, self._size, self._probability
+        data, at, end = self._data, self._next, len(self._data)
         node = 1
         for _ in range(levels):
             one = (size >> 14) * probability[scores[node] + more[node]]
@@ -92,7 +93,8 @@ class Decoder:
                 node += node
             while size < LOW:
                 size <<= 8
-                value = value << 8 | self._byte()
+                value = value << 8 | (data[at] if at < end else 0)
+                at += 1
         for _ in range(bits - levels):
             one = (size >> 14) * probability[scores[node]]
             if value < one:
@@ -104,14 +106,10 @@ class Decoder:
                 node += node
             while size < LOW:
                 size <<= 8
-                value = value << 8 | self._byte()
-        self._value, self._size = value, size
+                value = value << 8 | (data[at] if at < end else 0)
+                at += 1
+        self._value, self._size, self._next = value, size, at
         return node - (1 << bits)
-
-    def _byte(self) -> int:
-        at = self._next
-        self._next = at + 1
-        return self._data[at] if at < len(self._data) else 0
 
     def finish(self) -> None:
         """After the last decision. Raises DamagedError if bytes are left over."""
