@@ -52,7 +52,7 @@ class Latents:
 
     @property
     def name(self) -> str:
-        return self.coder.system.config.name
+        return f"latent of {self.coder.system.config.name}"
 
     def vector(self, samples: Vector, sample_rate: int) -> Vector:
         """Mean and spread of every channel of the latent."""

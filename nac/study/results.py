@@ -149,9 +149,9 @@ def compare_results(folders: Sequence[Path], out: Path) -> Results:
     Raises:
         OptionError: a folder without results, or no clip that all have.
     """
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        raise OptionError("give two or more folders of results, none of them twice")
     read = [read_results(folder) for folder in folders]
-    if not read:
-        raise OptionError("give two or more folders of results")
     common = set.intersection(*({(row.kind, row.clip) for row in results.rows} for results in read))
     if not common:
         raise OptionError("the studies have no clip in common, so their means cannot be compared")
@@ -179,9 +179,13 @@ def compare_results(folders: Sequence[Path], out: Path) -> Results:
 def rate_distortion(summaries: Sequence[Summary]) -> Any:
     """The evaluation's charts over true bit rate, made fit for many systems with long names at very different rates."""
     figure = rate_charts(summaries, EVERYTHING)
+    from matplotlib.lines import Line2D
+
     width, height = figure.get_size_inches()
+    styles = codec_styles([summary.codec for summary in summaries])
     for legend in figure.legends:
-        names, handles = [text.get_text() for text in legend.get_texts()], legend.legend_handles
+        names = [text.get_text() for text in legend.get_texts()]
+        handles = [Line2D([], [], **styles[name]) for name in names]
         columns = max(1, int(width / (0.09 * max(map(len, names)) + 0.6)))
         more = 0.2 * (-(-len(names) // columns) - 1)
         top, bottom = (1 - figure.subplotpars.top) * height, figure.subplotpars.bottom * height

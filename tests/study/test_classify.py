@@ -75,7 +75,7 @@ def test_verdicts_on_latents_and_log_mel(folder: Path, tmp_path: Path) -> None:
         assert verdict.confusion.sum(1).tolist() == np.bincount(clips.label).tolist()
     assert verdicts[0].accuracy > 0.9 and verdicts[0].balanced > 0.9
     table = write_verdicts(verdicts, clips, tmp_path / "out")
-    assert [row[0] for row in table] == ["features", "log-mel", "conv", "vq", "wave"]
+    assert [row[0] for row in table] == ["features", "log-mel", "latent of conv", "latent of vq", "latent of wave"]
     assert (tmp_path / "out" / "confusion.png").stat().st_size > 1000
     assert "noise: 12 clips of 3 recordings" in (tmp_path / "out" / "classify.md").read_text()
 

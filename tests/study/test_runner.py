@@ -117,8 +117,13 @@ def test_a_codec_in_two_results_counts_once(audio: Path, tmp_path: Path) -> None
     extra = [{**row, "codec": "nac", "nominal": 3.0} for row in values["rows"] if row["nominal"] == 4]
     values["rows"] += extra
     (tmp_path / "results.json").write_text(json.dumps(values))
-    both = compare_results([tmp_path, tmp_path], tmp_path / "both")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.json").write_text(json.dumps({**values, "name": "other"}))
+    both = compare_results([tmp_path, tmp_path / "other"], tmp_path / "both")
     assert sum(row.codec == "nac" for row in both.rows) == len(extra) == 2
+    assert sum(row.codec == "other: a" for row in both.rows) == 4
+    with pytest.raises(OptionError, match="twice"):
+        compare_results([tmp_path, tmp_path], tmp_path / "both")
 
 
 def test_batches_depend_on_step_and_seed_alone(audio: Path) -> None:
