@@ -140,7 +140,7 @@ def table_shape(codebook: int, number: int, context: Context, bits: int) -> tupl
     elif number == 0:
         upper, levels = (7 if codebook < EARLY else 6 if codebook < 2 * EARLY else 5), 10
     else:
-        upper, levels = 6, 6 if isinstance(context, Neighbour) else 8
+        upper, levels = 6, 6 if isinstance(context, Neighbour) or codebook >= EARLY else 8
     rows = (1 << min(upper, bits)) + 1 if isinstance(context, Neighbour) else SCALE_ROWS
     return rows, 1 << min(levels, bits)
 
