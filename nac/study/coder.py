@@ -28,7 +28,7 @@ from nac.study.system import System, make_system
 HEADER = struct.Struct(">3sBIBBI")
 MAGIC, VERSION = b"NST", 1
 CHECK = struct.Struct(">I")
-LONGEST = 1 << 28  # samples of a coded file: the whole of it is held in memory, as a spectrum
+LONGEST = 1 << 26  # samples of a coded file, over an hour: the whole of it is held in memory, as a spectrum
 FORMAT = "nac-study-1"
 
 
