@@ -12,7 +12,6 @@ from nac.cli.options import damage_line, printable, show_time, shown_name, sourc
 from nac.cli.weights import Weights, find_weights
 from nac.errors import NacError
 from nac.format.check import Report, check
-from nac.format.entropy_tables import named_tables
 from nac.format.header import HOP, Metadata
 from nac.format.layout import ENTROPY
 
@@ -121,10 +120,9 @@ def describe_file(report: Report, weights: Weights | None) -> list[tuple[str, st
 
 
 def _coding(meta: Metadata) -> str:
-    tables = named_tables(meta)
     if meta.coding != ENTROPY:
         return "packed"
-    return "entropy coded" + ("" if tables is None else f" (tables {tables:08x})")
+    return "entropy coded" + ("" if meta.tables is None else f" (tables {meta.tables:08x})")
 
 
 def _bandwidth(meta: Metadata) -> float:

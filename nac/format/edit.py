@@ -19,9 +19,9 @@ import numpy as np
 
 from nac.errors import DamagedError, OptionError
 from nac.files import NewFile
-from nac.format.entropy_tables import FIELD, named_tables, tables_beside, tables_field
+from nac.format.entropy_tables import tables_beside, tables_field
 from nac.format.frames import Frames, FrameWriter, frames_of, side_codebooks, split_changes
-from nac.format.header import Metadata, frame_count, read_header
+from nac.format.header import TABLES, Metadata, frame_count, read_header
 from nac.format.layout import ENTROPY, PACKED, default_block_frames
 from nac.format.scan import Scanner, find_samples, is_seekable
 from nac.format.tags import read_tags, remove_tags, set_tags
@@ -88,7 +88,7 @@ def _recoded(meta: Metadata, entropy: bool) -> Metadata:
     """The metadata with the codes entropy coded or packed."""
     if entropy == (meta.coding == ENTROPY):
         return meta
-    extra = tuple(field for field in meta.extra if field[0] != FIELD)
+    extra = tuple(field for field in meta.extra if field[0] != TABLES)
     if not entropy:
         return replace(meta, coding=PACKED, extra=extra)
     tables = tables_beside(default_weights(), meta.fingerprint)
@@ -274,7 +274,7 @@ def _check_alike(one: _Piece, other: _Piece) -> None:
         if getattr(one.meta, name) != getattr(other.meta, name):
             label = other.source if isinstance(other.source, (str, os.PathLike)) else "one of the files"
             raise OptionError(f"{label} has {what} than the first file, so they cannot be joined")
-    if named_tables(one.meta) != named_tables(other.meta):
+    if one.meta.tables != other.meta.tables:
         raise OptionError("the files are entropy coded with different tables, so they cannot be joined")
 
 

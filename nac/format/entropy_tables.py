@@ -19,11 +19,9 @@ from nac.errors import FormatError, NacError, WeightsError
 from nac.files import replacing
 from nac.format.entropy_contexts import MOST_CONTEXTS, contexts_of
 from nac.format.entropy_range import PROBABILITY_BITS
-from nac.format.header import Metadata
+from nac.format.header import TABLES, Metadata
 from nac.packaged import default_weights
 
-FIELD = 2
-"""Type of the extension field that holds the fingerprint of the tables, 4 bytes."""
 SUFFIX = ".tables.safetensors"
 LIMIT = 16 << 20
 """Bytes of the largest file that is opened."""
@@ -196,19 +194,13 @@ def tables_beside(weights: str | os.PathLike[str], model: int | None = None) -> 
 
 def tables_field(tables: EntropyTables) -> tuple[int, bytes]:
     """The extension field that names tables."""
-    return FIELD, tables.fingerprint.to_bytes(4, "big")
-
-
-def named_tables(meta: Metadata) -> int | None:
-    """The fingerprint of the tables that a file names, if it does."""
-    values = [value for kind, value in meta.extra if kind == FIELD]
-    return int.from_bytes(values[0], "big") if len(values) == 1 and len(values[0]) == 4 else None
+    return TABLES, tables.fingerprint.to_bytes(4, "big")
 
 
 def tables_for(meta: Metadata) -> EntropyTables:
     """The tables that a file names: known ones, or those beside the packaged weights. Raises FormatError if the file
     names none or they are not here, or are not for such codes."""
-    wanted = named_tables(meta)
+    wanted = meta.tables
     if wanted is None:
         raise FormatError("the file has entropy coded codes but does not name its tables, so it cannot be decoded")
     if wanted not in _known:

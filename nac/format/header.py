@@ -20,6 +20,8 @@ MAX_FIELDS = 4096
 UNKNOWN_SAMPLES = (1 << 40) - 1
 TAG = 1
 """Type of the extension field that holds a tag, UTF-8 `KEY=value`."""
+TABLES = 2
+"""Type of the extension field that holds the fingerprint of the entropy coding's tables, 4 bytes."""
 
 HEADER = Struct(
     "magic" / Bytes(3),
@@ -132,6 +134,12 @@ class Metadata:
     def duration(self) -> float | None:
         """Seconds, or None while the number of samples is unknown."""
         return None if self.samples is None else self.samples / self.sample_rate
+
+    @property
+    def tables(self) -> int | None:
+        """The fingerprint of the tables that the codes are entropy coded with, None if the file names none."""
+        values = [value for kind, value in self.extra if kind == TABLES]
+        return int.from_bytes(values[0], "big") if len(values) == 1 and len(values[0]) == 4 else None
 
 
 def _utf8(text: str, what: str) -> bytes:
