@@ -1,0 +1,79 @@
+"""Entropy coding from samples to samples: the same sound from fewer bytes."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from entropy_tools import make_arrays
+
+from nac.codec import Codec
+from nac.errors import WeightsError
+from nac.format.edit import reduce
+from nac.format.entropy_tables import load_tables, register_tables, save_tables, tables_path
+from nac.models.weights import save_model
+from tests.conftest import small_model, speech_like
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory):
+    """A small model with tables of its own beside it."""
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    number = save_model(small_model(codebook_size=1024), path, generation=0)
+    save_tables(tables_path(path), make_arrays(codebooks=48), number)
+    return Codec.load(path)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_sound_is_the_same(codec, channels):
+    sound = np.stack([speech_like(40_000, seed=seed) for seed in range(channels)])
+    packed, coded = (codec.encode(sound, 24_000, kbps=6, effort="fast", entropy=entropy) for entropy in (False, True))
+    assert np.array_equal(codec.decode(packed)[0], codec.decode(coded)[0])
+    assert coded == codec.encode(sound, 24_000, kbps=6, effort="fast", entropy=True)
+    for rate in (1, 3):
+        direct, cut = codec.encode(sound, 24_000, kbps=rate, effort="fast", entropy=True), io.BytesIO()
+        reduce(io.BytesIO(coded), cut, rate)
+        # A mono file of 1 kbps has other blocks; reducing knows that.
+        assert cut.getvalue() == direct or (channels, rate) == (1, 1)
+
+
+def test_a_file_is_written_and_read(codec, tmp_path):
+    sound = speech_like(30_000)[None]
+    data = codec.encode(sound, 24_000, kbps=3, entropy=True)
+    whole, rate = codec.decode(data)
+    (tmp_path / "a.nac").write_bytes(data)
+    codec.decode_file(tmp_path / "a.nac", tmp_path / "a.wav", subtype="float", start=0.5, duration=0.5)
+    codec.encode_file(tmp_path / "a.wav", tmp_path / "b.nac", kbps=3, entropy=True)
+    again, _ = codec.decode((tmp_path / "b.nac").read_bytes())
+    assert whole.shape == (1, 30_000) and again.shape == (1, 12_000) and rate == 24_000
+
+
+def test_tables_that_are_missing_or_for_other_weights_are_an_error(codec, tmp_path):
+    path = tmp_path / "other.safetensors"
+    number = save_model(small_model(seed=1, codebook_size=1024), path, generation=0)
+    other, sound = Codec.load(path), speech_like(2_000)
+    with pytest.raises(WeightsError, match="are missing: make them"):
+        other.encode(sound, 24_000, entropy=True)
+    save_tables(tables_path(path), make_arrays(codebooks=48), number + 1)
+    with pytest.raises(WeightsError, match="for other weights"):
+        other.encode(sound, 24_000, entropy=True)
+
+
+def test_reading_and_editing_need_no_torch(codec, tmp_path):
+    data = codec.encode(speech_like(30_000), 24_000, kbps=6, entropy=True)
+    register_tables(load_tables(tables_path(codec.path)))
+    (tmp_path / "a.nac").write_bytes(data)
+    program = (
+        "import sys\n"
+        "from nac.format.edit import reduce\n"
+        "from nac.format.entropy_tables import load_tables, register_tables\n"
+        "register_tables(load_tables(sys.argv[1]))\n"
+        "reduce(sys.argv[2], sys.argv[3], 3)\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    paths = [str(path) for path in (tables_path(codec.path), tmp_path / "a.nac", tmp_path / "b.nac")]
+    subprocess.run([sys.executable, "-c", program, *paths], check=True)
+    cut = io.BytesIO()
+    reduce(io.BytesIO(data), cut, 3)
+    assert (tmp_path / "b.nac").read_bytes() == cut.getvalue()
