@@ -5,7 +5,7 @@ from __future__ import annotations
 from nac.errors import OptionError
 
 MAX_KBPS = 24
-#: Whether codes are entropy coded unless told otherwise.
+#: Whether codes are entropy coded unless told otherwise, where the weights have tables for it.
 ENTROPY_DEFAULT = False
 #: Width of the codebook search by name.
 EFFORTS = {"fast": 1, "default": 8, "best": 32}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nac.audio import Resampler
 from nac.errors import AudioError, WeightsError
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
-from nac.format.entropy_tables import tables_beside, tables_field, tables_path
+from nac.format.entropy_tables import has_tables, tables_beside, tables_field, tables_path
 from nac.format.header import Metadata, pack_header
 from nac.format.layout import ENTROPY, PACKED, default_block_frames, split_codebooks
 from nac.models.model import NacModel
@@ -68,7 +68,7 @@ class StreamEncoder:
                  entropy: bool | None = None) -> None:
         codebooks, config = codebooks_for(kbps), codec.model.config
         if entropy is None:
-            entropy = ENTROPY_DEFAULT
+            entropy = ENTROPY_DEFAULT and has_tables(codec.path, codec.fingerprint)
         if channels not in (1, 2):
             raise AudioError(f"{channels} channels cannot be coded; give 1 or 2")
         self.metadata = Metadata(sample_rate, channels, samples, kbps, codebooks, codec.fingerprint, config.name,

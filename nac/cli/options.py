@@ -127,7 +127,7 @@ def output_options(verb: Verb) -> Verb:
 
 def entropy_option(default: str = "on by default" if ENTROPY_DEFAULT else "off by default") -> Callable[[Verb], Verb]:
     """The option that chooses between entropy coded and packed codes."""
-    what = f"Entropy code the codes: smaller by about a fifth, without loss; {default}."
+    what = f"Entropy code the codes: smaller by about a sixth, without loss; {default}."
     return click.option("--entropy/--no-entropy", default=None, help=what)
 
 

@@ -192,6 +192,15 @@ def tables_beside(weights: str | os.PathLike[str], model: int | None = None) -> 
     return tables
 
 
+def has_tables(weights: str | os.PathLike[str], model: int) -> bool:
+    """Whether beside a weights file lie tables for weights of this fingerprint."""
+    try:
+        tables_beside(weights, model)
+    except WeightsError:
+        return False
+    return True
+
+
 def tables_field(tables: EntropyTables) -> tuple[int, bytes]:
     """The extension field that names tables."""
     return TABLES, tables.fingerprint.to_bytes(4, "big")

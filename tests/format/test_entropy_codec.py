@@ -11,7 +11,7 @@ from entropy_tools import make_arrays
 from nac.codec import Codec
 from nac.errors import WeightsError
 from nac.format.edit import reduce
-from nac.format.entropy_tables import load_tables, register_tables, save_tables, tables_path
+from nac.format.entropy_tables import has_tables, load_tables, register_tables, save_tables, tables_path
 from nac.models.weights import save_model
 from tests.conftest import small_model, speech_like
 
@@ -55,7 +55,9 @@ def test_tables_that_are_missing_or_for_other_weights_are_an_error(codec, tmp_pa
     other, sound = Codec.load(path), speech_like(2_000)
     with pytest.raises(WeightsError, match="are missing: make them"):
         other.encode(sound, 24_000, entropy=True)
+    assert not has_tables(path, number)
     save_tables(tables_path(path), make_arrays(codebooks=48), number + 1)
+    assert not has_tables(path, number) and has_tables(path, number + 1)
     with pytest.raises(WeightsError, match="for other weights"):
         other.encode(sound, 24_000, entropy=True)
 
