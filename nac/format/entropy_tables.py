@@ -173,7 +173,9 @@ def register_tables(tables: EntropyTables) -> EntropyTables:
 
 @lru_cache(maxsize=8)
 def _load_once(path: Path, changed: int) -> EntropyTables:
-    return register_tables(load_tables(path))
+    tables = load_tables(path)
+    register_tables(tables)
+    return tables  # not others with the same fingerprint, which may be for another model
 
 
 def tables_beside(weights: str | os.PathLike[str], model: int | None = None) -> EntropyTables:
