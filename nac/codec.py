@@ -18,7 +18,7 @@ import torch
 
 from nac.audio import AudioReader, AudioWriter, Resampler, open_audio
 from nac.errors import AudioError, OptionError
-from nac.files import NewFile, standard_output
+from nac.files import NewFile, is_special, standard_output
 from nac.format.blocks import patch_samples
 from nac.format.header import Metadata, read_header
 from nac.format.layout import split_codebooks
@@ -27,6 +27,7 @@ from nac.models.weights import load_model
 from nac.packaged import default_weights
 from nac.settings import beam_width, codebooks_for
 from nac.stream import DecodeReport, StreamDecoder, StreamEncoder
+from nac.verify import Verifier
 
 Samples = npt.NDArray[np.float32]
 Progress = Callable[[float], None]
@@ -156,16 +157,21 @@ class Codec:
 
     def encode_file(self, source: str | os.PathLike[str], target: str | os.PathLike[str], *, kbps: int = 6,
                     effort: str | int = "default", tags: Tags = (), progress: Progress | None = None,
-                    entropy: bool | None = None) -> Metadata:
+                    entropy: bool | None = None, verify: bool = False) -> Metadata:
         """Encode an audio file, or "-" for standard input, to a file, which appears when it is complete, or "-".
 
-        `progress` is called with the seconds of audio read so far. Returns the file's metadata.
+        `progress` is called with the seconds of audio read so far. With `verify` every block is read back from the
+        file, decoded and compared with what was coded, and the target appears only if nothing differs. Returns the
+        file's metadata.
 
         Raises:
             AudioError: the source cannot be read, or has more than 2 channels.
-            OptionError: as `encode`.
+            DamagedError: with `verify`, something differs.
+            OptionError: as `encode`; or `verify` for a target that cannot be read back.
             OSError: the target cannot be written.
         """
+        if verify and (os.fspath(target) == "-" or is_special(target)):
+            raise OptionError("--verify needs an output file that can be read back")
         with open_audio(source) as reader:
             stream = StreamEncoder(self, reader.sample_rate, reader.channels, kbps, effort, tags, entropy=entropy)
             if os.fspath(target) == "-":
@@ -175,6 +181,8 @@ class Codec:
                 if new.special:
                     _encode_live(reader, stream, new.file, progress)
                     return stream.metadata
+                if verify:
+                    return _encode_verified(self, reader, stream, new, progress)
                 for piece in _encoded(reader, stream, progress):
                     new.file.write(piece)
                 return patch_samples(new.file, stream.metadata, stream.samples)
@@ -237,6 +245,21 @@ def _encode_live(reader: AudioReader, stream: StreamEncoder, out: BinaryIO, prog
             out.flush()
     out.write(stream.end())
     out.flush()
+
+
+def _encode_verified(codec: Codec, reader: AudioReader, stream: StreamEncoder, new: NewFile,
+                     progress: Progress | None) -> Metadata:
+    """As writing alone, but every block is read back and decoded as soon as it is written."""
+    with Verifier(codec, stream, new.unfinished, new.path) as verifier:
+        for piece in _encoded(reader, stream, progress):
+            if piece:
+                new.file.write(piece)
+                new.file.flush()
+                verifier.follow()
+        metadata = patch_samples(new.file, stream.metadata, stream.samples)
+        new.file.flush()
+        verifier.finish(metadata)
+    return metadata
 
 
 def _open_input(source: str | os.PathLike[str]) -> BinaryIO:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -81,6 +81,8 @@ class StreamEncoder:
                                     self.metadata.block_frames)
         self._writer = BlockWriter(self.metadata)
         self._begun = False
+        #: Told the codes of every block, before its bytes are returned.
+        self.on_coded: Callable[[CodedFrames], None] | None = None
 
     def push(self, samples: Samples) -> bytes:
         """Take samples; return the bytes that are ready, maybe none.
@@ -115,6 +117,9 @@ class StreamEncoder:
         return pack_header(self.metadata)
 
     def _blocks(self, parts: list[CodedFrames]) -> bytes:
+        if self.on_coded is not None:
+            for part in parts:
+                self.on_coded(part)
         return b"".join(self._writer.block(part.codes, part.side_lag) for part in parts)
 
 

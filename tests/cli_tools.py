@@ -65,7 +65,7 @@ class FakeCodec:
         self.fingerprint = fingerprint
         self.calls = []
 
-    def encode_file(self, source, target, *, kbps, effort, tags, progress):
+    def encode_file(self, source, target, *, kbps, effort, tags, progress, entropy=None, verify=False):
         self.calls.append(("encode", str(source), str(target), kbps, effort, tags))
         with open_audio(source) as reader:
             samples = sum(block.shape[1] for block in reader.blocks())

@@ -1,5 +1,7 @@
 """The command line with a real, small model: from audio to audio."""
 
+import dataclasses
+import io
 import os
 import subprocess
 import sys
@@ -78,25 +80,92 @@ def test_damage(small_weights, here):
     assert soundfile.info("out.wav").frames == 96000
 
 
-def test_verify_refuses_what_does_not_decode(small_weights, here, monkeypatch):
-    from nac.codec import Codec
-
-    speech("in.wav", 1)
+def refused(small_weights, here, *options):
+    """Encode over a file that must survive; what is said on standard error."""
     (here / "in.nac").write_text("precious")
-    encode_file = Codec.encode_file
-
-    def spoilt(self, source, target, **options):
-        metadata = encode_file(self, source, target, **options)
-        with open(target, "r+b") as file:
-            file.seek(-20, os.SEEK_END)
-            file.write(b"?")
-        return metadata
-
-    monkeypatch.setattr(Codec, "encode_file", spoilt)
-    result = ok("encode", "in.wav", "--force", "--verify", "-e", "fast", "--model", small_weights, code=1)
-    assert "in.nac was not kept" in result.stderr
-    assert sorted(os.listdir()) == ["in.nac", "in.wav"]
+    result = ok("encode", "in.wav", "-f", "-q", "--verify", "-e", "fast", "--model", small_weights, *options, code=1)
+    assert result.stderr.count("\n") == 1 and "in.nac was not kept" in result.stderr, result.stderr
     assert (here / "in.nac").read_text() == "precious"
+    assert sorted(os.listdir()) == ["in.nac", "in.wav"]
+    return result.stderr
+
+
+class FaultyDisk(io.FileIO):
+    """Flips one bit of what is written at a place in the file."""
+
+    def __init__(self, descriptor, place):
+        super().__init__(descriptor, "w+b")
+        self.place = place
+
+    def write(self, data):
+        start, data = self.tell(), bytearray(data)
+        if start <= self.place < start + len(data):
+            data[self.place - start] ^= 4
+        return super().write(data)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 0.9, 1.0])
+def test_verify_catches_a_bit_written_wrong(small_weights, here, monkeypatch, channels, part):
+    speech("in.wav", 3.3, 16000, channels)
+    ok("encode", "in.wav", "--verify", "-e", "fast", "--model", small_weights)
+    good = (here / "in.nac").read_bytes()
+    ok("encode", "in.wav", "-f", "-e", "fast", "--model", small_weights)
+    assert (here / "in.nac").read_bytes() == good
+    place = round(part * (len(good) - 1))
+    monkeypatch.setattr("nac.files.os.fdopen", lambda descriptor, mode: FaultyDisk(descriptor, place))
+    refused(small_weights, here)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_verify_reads_the_file_again_at_the_end(small_weights, here, monkeypatch, late):
+    """Damage behind the back of the encoder, to blocks that were read back already."""
+    import nac.codec
+
+    speech("in.wav", 3)
+    patch = nac.codec.patch_samples
+
+    def spoilt(file, metadata, samples):
+        done = patch(file, metadata, samples)
+        file.seek(200)
+        file.write(b"?")
+        return done
+
+    def lying(file, metadata, samples):
+        return dataclasses.replace(patch(file, metadata, samples), samples=samples - 1)
+
+    monkeypatch.setattr(nac.codec, "patch_samples", spoilt if late else lying)
+    assert ("checksum" if late else "header") in refused(small_weights, here)
+
+
+def test_verify_compares_codes_not_only_checksums(small_weights, here, monkeypatch):
+    from nac.format.blocks import BlockWriter
+
+    speech("in.wav", 3)
+    block = BlockWriter.block
+
+    def other(self, codes, side_lag=0):
+        codes = [channel.copy() for channel in codes]
+        codes[0][-1, -1] ^= 1
+        return block(self, codes, side_lag)
+
+    monkeypatch.setattr(BlockWriter, "block", other)
+    assert "block 0 holds other codes" in refused(small_weights, here)
+
+
+def test_verify_refuses_sound_that_is_no_number_or_too_short(small_weights, here, monkeypatch):
+    from nac.models.streaming import FrameDecoder
+
+    speech("in.wav", 3)
+    push = FrameDecoder.push
+    monkeypatch.setattr(FrameDecoder, "push", lambda self, codes: push(self, codes) * np.float32(np.nan))
+    assert "no numbers" in refused(small_weights, here)
+    monkeypatch.setattr(FrameDecoder, "push", lambda self, codes: push(self, codes)[:, :-480])
+    assert "samples instead of 72000" in refused(small_weights, here)
+
+
+def test_verify_needs_a_file(small_weights):
+    speech("in.wav", 1)
     assert "can be read back" in ok("encode", "in.wav", "-", "--verify", "--model", small_weights, code=2).stderr
 
 

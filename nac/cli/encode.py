@@ -19,7 +19,7 @@ from nac.files import is_special
 @click.option("--effort", "-e", default="default", show_default=True, help="fast, default, best, or a width 1 to 64.")
 @click.option("--tag", "-t", "tags", multiple=True, metavar="KEY=VALUE", help="Text to store in the file; repeatable.")
 @options.entropy_option()
-@click.option("--verify", is_flag=True, help="Decode the result, and keep it only if nothing is missing.")
+@click.option("--verify", is_flag=True, help="Read back, decode and compare what is written.")
 @options.output_options
 @options.model_options
 def encode(
@@ -74,21 +74,16 @@ class EncodeTask:
 
         def work(job: Job) -> int:
             with progress(job.label, lambda: _length(job.source), quiet=self.quiet) as report:
-                if self.verify:
-                    from nac.cli.verify import encode_verified
-
-                    encode_verified(codec, job, kbps=self.kbps, effort=self.effort, tags=self.tags, progress=report,
-                                    entropy=self.entropy)
-                else:
-                    codec.encode_file(
-                        job.source,
-                        job.target,
-                        kbps=self.kbps,
-                        effort=self.effort,
-                        tags=self.tags,
-                        progress=report,
-                        entropy=self.entropy,
-                    )
+                codec.encode_file(
+                    job.source,
+                    job.target,
+                    kbps=self.kbps,
+                    effort=self.effort,
+                    tags=self.tags,
+                    progress=report,
+                    entropy=self.entropy,
+                    verify=self.verify,
+                )
             return 0
 
         return work
