@@ -4,6 +4,7 @@ integer tables. ENTROPY.md describes every step."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +32,7 @@ class EntropyPayload:
     def __init__(self, meta: Metadata) -> None:
         self._meta = meta
         self._tables: EntropyTables = tables_for(meta)
-        # Where a sum of scores is negative, it counts from the end of the list.
-        self._probability: list[int] = self._tables.probability.tolist()
-        self._rows = [
-            next(scores.tolist() for scores, context in zip(one.scores, contexts_of(index), strict=True)
-                 if looks_back(index, context))
-            for index, one in enumerate(self._tables.codebooks[: meta.codebooks])
-        ]
-        self._codes = np.argsort(self._tables.ranks, axis=1).astype(np.uint16)
+        self._prepared = _prepare(self._tables)
 
     def encode(self, codes: npt.NDArray[np.integer], lags: Sequence[int]) -> list[bytes]:
         """Codes `[blocks, frames, codebooks]`, with the side lag of each block, to the payload of each block."""
@@ -90,18 +84,16 @@ class EntropyPayload:
         frames]`."""
         bits, tables = self._meta.bits, self._tables.codebooks[codebook]
         path = ranks[codebook]
-        offsets = []
+        levels = np.arange(bits)
+        nodes = (1 << levels) | path[..., None] >> (bits - levels)
+        total = tables.bias[nodes].astype(np.int64)
         for context, scores in zip(contexts_of(codebook), tables.scores, strict=True):
-            offsets.append(context.rows(ranks, len(scores), bits) * scores.shape[1])
-        out = np.empty((*path.shape, bits), np.uint16)
-        for level in range(bits):
-            node = (1 << level) | path >> (bits - level)
-            total = tables.bias[node].astype(np.int64)
-            for offset, scores in zip(offsets, tables.scores, strict=True):
-                if 1 << level < scores.shape[1]:
-                    total += scores.reshape(-1)[offset + node]
-            one = self._tables.probability[total]
-            out[:, :, level] = one << 1 | (path >> (bits - 1 - level) & 1).astype(np.uint16)
+            some = nodes[..., : scores.shape[1].bit_length() - 1]
+            rows = context.rows(ranks, len(scores), bits)
+            total[..., : some.shape[-1]] += scores.reshape(-1)[rows[..., None] * scores.shape[1] + some]
+        one: npt.NDArray[np.uint16] = self._tables.probability[total]
+        # The lowest bit tells the decision apart.
+        out: npt.NDArray[np.uint16] = one << 1 | (path[..., None] >> (bits - 1 - levels) & 1).astype(np.uint16)
         return out
 
     def _decode(self, payload: bytes, lag: int, out: npt.NDArray[np.uint16]) -> None:
@@ -114,13 +106,13 @@ class EntropyPayload:
                 raise DamagedError("the padding of the payload is not zero")
             out[:] = unpack_codes(payload, frames * codebooks, self._meta.bits).reshape(frames, codebooks)
             return
-        decoder = Decoder(payload, self._probability)
+        decoder = Decoder(payload, self._prepared.probability)
         first = 0
         for count in self._split(lag):
             ranks = np.zeros((count, 1, frames), np.int64)
             for index in range(count):
                 ranks[index, 0] = self._ranks(decoder, ranks, index)
-                out[:, first + index] = self._codes[index][ranks[index, 0]]
+                out[:, first + index] = self._prepared.codes[index][ranks[index, 0]]
             first += count
         decoder.finish()
 
@@ -130,31 +122,44 @@ class EntropyPayload:
         frames = ranks.shape[2]
         scores = np.empty((frames, 1 << bits), np.int16)
         scores[:] = tables.bias
-        back: list[int] = []
-        shifts: list[int] = []
-        own: list[npt.NDArray[np.int8]] = []
+        own: list[tuple[int, int, npt.NDArray[np.int8]]] = []
         for context, table in zip(contexts_of(codebook), tables.scores, strict=True):
             if distance := looks_back(codebook, context):
-                back.append(distance)
-                shifts.append(bits + 1 - (len(table) - 1).bit_length())
-                own.append(table)
+                own.append((distance, bits + 1 - (len(table) - 1).bit_length(), table))
             else:
                 scores[:, : table.shape[1]] += table[context.rows(ranks, len(table), bits)[0]]
-        found: list[int] = []
         if len(own) == 1:  # all codebooks but the first: no row needs to be put together
-            lists = self._rows[codebook]
-            row, levels = lists[-1], own[0].shape[1].bit_length() - 1
-            for line in scores:
-                rank = decoder.path(line.data, row, levels, bits)
-                found.append(rank)
-                row = lists[rank >> shifts[0]]
-            return found
+            return decoder.paths(scores.reshape(-1).data, frames, bits, self._prepared.rows(codebook), own[0][1])
+        found: list[int] = []
         for frame, line in enumerate(scores):
-            for distance, shift, table in zip(back, shifts, own, strict=True):
+            for distance, shift, table in own:
                 where = len(table) - 1 if frame < distance else found[frame - distance] >> shift
                 line[: table.shape[1]] += table[where]
-            found.append(decoder.path(line.data, (), 0, bits))
+            found += decoder.paths(line.data, 1, bits, [()], bits)
         return found
+
+
+class _Prepared:
+    """Tables as reading wants them: made when they are first needed."""
+
+    def __init__(self, tables: EntropyTables) -> None:
+        self._tables = tables
+        # Where a sum of scores is negative, it counts from the end of the list.
+        self.probability: list[int] = tables.probability.tolist()
+        self.codes = np.argsort(tables.ranks, axis=1).astype(np.uint16)
+        self._rows: dict[int, list[list[int]]] = {}
+
+    def rows(self, codebook: int) -> list[list[int]]:
+        """The table of a codebook's one context that looks back, as lists."""
+        if codebook not in self._rows:
+            pairs = zip(contexts_of(codebook), self._tables.codebooks[codebook].scores, strict=True)
+            self._rows[codebook] = next(scores.tolist() for context, scores in pairs if looks_back(codebook, context))
+        return self._rows[codebook]
+
+
+@lru_cache(maxsize=4)
+def _prepare(tables: EntropyTables) -> _Prepared:
+    return _Prepared(tables)
 
 
 __all__ = ["EntropyPayload"]

@@ -74,42 +74,56 @@ class Decoder:
         if self._value >= FULL:
             raise DamagedError("the payload is no entropy coded one")
 
-    def path(self, scores: memoryview, more: Sequence[int] | memoryview, levels: int, bits: int) -> int:
-        """Decide `bits` times, walking down from node 1 of the tree, and return the leaf (0 to 2**bits - 1).
+    def paths(
+        self, scores: memoryview | Sequence[int], frames: int, bits: int, more: Sequence[Sequence[int]], shift: int
+    ) -> list[int]:
+        """Walk down the tree, from node 1, once for each frame; returns the leaves (0 to 2**bits - 1).
 
-        scores: of each node; more: what the nodes of the first `levels` decisions have besides.
+        scores: of each node, frame after frame; more: rows with what the first nodes have besides (all of one length, a
+        power of two, or empty). The first frame takes the last row, each other one the row that its predecessor's leaf,
+        shifted by `shift`, says.
         """
         value, size, probability = self._value, self._size, self._probability
         data, at, end = self._data, self._next, len(self._data)
-        node = 1
-        for _ in range(levels):
-            one = (size >> 14) * probability[scores[node] + more[node]]
-            if value < one:
-                size = one
-                node += node + 1
-            else:
-                value -= one
-                size -= one
-                node += node
-            while size < LOW:
-                size <<= 8
-                value = value << 8 | (data[at] if at < end else 0)
-                at += 1
-        for _ in range(bits - levels):
-            one = (size >> 14) * probability[scores[node]]
-            if value < one:
-                size = one
-                node += node + 1
-            else:
-                value -= one
-                size -= one
-                node += node
-            while size < LOW:
-                size <<= 8
-                value = value << 8 | (data[at] if at < end else 0)
-                at += 1
+        whole = 1 << bits
+        upper = range(len(more[-1]).bit_length() - 1 if more[-1] else 0)
+        lower = range(bits - len(upper))
+        found = []
+        row = more[-1]
+        for first in range(0, frames << bits, whole):
+            line = scores[first : first + whole]
+            node = 1
+            for _ in upper:
+                one = (size >> 14) * probability[line[node] + row[node]]
+                if value < one:
+                    size = one
+                    node += node + 1
+                else:
+                    value -= one
+                    size -= one
+                    node += node
+                while size < LOW:
+                    size <<= 8
+                    value = value << 8 | (data[at] if at < end else 0)
+                    at += 1
+            for _ in lower:
+                one = (size >> 14) * probability[line[node]]
+                if value < one:
+                    size = one
+                    node += node + 1
+                else:
+                    value -= one
+                    size -= one
+                    node += node
+                while size < LOW:
+                    size <<= 8
+                    value = value << 8 | (data[at] if at < end else 0)
+                    at += 1
+            node -= whole
+            found.append(node)
+            row = more[node >> shift]
         self._value, self._size, self._next = value, size, at
-        return node - (1 << bits)
+        return found
 
     def finish(self) -> None:
         """After the last decision. Raises DamagedError if bytes are left over."""

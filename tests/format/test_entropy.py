@@ -65,7 +65,7 @@ def test_decisions_come_back_and_take_what_they_are_worth(decisions):
     data = encode_decisions([2 * chance + one for chance, one in decisions])
     decoder = Decoder(data, [chance for chance, _ in decisions])
     for number, (_, one) in enumerate(decisions):
-        assert decoder.path([0, number], (), 0, 1) == one
+        assert decoder.paths([0, number], 1, 1, [()], 1) == [int(one)]
     decoder.finish()
     worth = -sum(np.log2((chance if one else 16384 - chance) / 16384) for chance, one in decisions)
     assert 8 * len(data) <= worth * 1.002 + 9
@@ -76,7 +76,7 @@ def test_a_carry_runs_through_bytes_that_are_full():
     for length in range(1, 400):
         decisions = [2 * 1 + 0] * length + [2 * 16383 + 0] * 3
         decoder = Decoder(encode_decisions(decisions), [taken >> 1 for taken in decisions])
-        assert [decoder.path([0, number], (), 0, 1) for number in range(len(decisions))] == [0] * len(decisions)
+        assert [decoder.paths([0, number], 1, 1, [()], 1) for number in range(len(decisions))] == [[0]] * len(decisions)
 
 
 def test_likely_codes_take_fewer_bytes_and_unlikely_ones_two_more_at_most():
