@@ -3,21 +3,25 @@
 \b
     python scripts/benchmark.py
     python scripts/benchmark.py --chart cost.png --only-chart    # time and memory, for 1 s to 1 h of audio
+    python scripts/benchmark.py --jobs 16                        # many files: --jobs against threads
     pip install --no-deps encodec einops      # for the rows of EnCodec (its code; random weights serve for speed)
 
 Close other programs first; compare ratios, not seconds.
 """
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from nac.audio import AudioWriter
+from nac.cli.pool import processors
 from nac.errors import NacError
 from nac.evaluation.codecs import TOOLS
-from nac.evaluation.commands import edits, lengths_up_to, over_length, start_up
+from nac.evaluation.commands import NAC, RATE, edits, lengths_up_to, over_length, run_command, start_up
 from nac.evaluation.plots import new_figure, save
-from nac.evaluation.speed import PEERS, Speed, measure, measure_tool
+from nac.evaluation.speed import PEERS, Speed, measure, measure_tool, test_signal
 
 TOOL_NAMES = {"opus": "Opus", "mp3": "MP3"}
 
@@ -39,13 +43,18 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
 @click.option("--chart", type=click.Path(path_type=Path), help="Picture (.png, .svg, .pdf) of the cost over length.")
 @click.option("--longest", default=60.0, type=click.FloatRange(0.1), show_default=True, help="Minutes, in the chart.")
 @click.option("--only-chart", is_flag=True, help="Draw the chart, measure nothing else.")
+@click.option("--jobs", type=click.IntRange(2), metavar="N", help="Time a folder of N files; measure nothing else.")
+@click.option("--model", type=click.Path(path_type=Path), help="Weights for --jobs instead of the packaged ones.")
 def main(
     threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart: Path | None, longest: float,
-    only_chart: bool,
+    only_chart: bool, jobs: int | None, model: Path | None,
 ) -> None:  # fmt: skip
     if only_chart and chart is None:
         raise click.UsageError("--only-chart needs --chart, the picture to write")
     try:
+        if jobs is not None:
+            many_files(jobs, seconds, model)
+            return
         if chart is not None:
             new_figure(1, 1)  # a missing matplotlib shall not show after an hour
         if only_chart:
@@ -100,6 +109,34 @@ def _speed_row(name: str, threads: int, speed: Speed | None) -> Speed | None:
     row(name, str(threads), f"{1 / speed.encode_wall:.0f}x", f"{1 / speed.decode_wall:.0f}x",
         f"{speed.encode_cpu:.4f}", f"{speed.decode_cpu:.4f}")
     return speed
+
+
+def many_files(count: int, seconds: int, model: Path | None, rounds: int = 3) -> None:
+    """The table of a folder of files: one after the other with all threads, and one for each processor at a time.
+
+    The least wall time of some rounds, the ways taking turns, starts of programs and models included.
+    """
+    cores = processors()
+    ways = {f"one file at a time, {cores} threads": (1, cores),
+            f"{cores} files at a time, 1 thread each": (cores, 1),
+            f"{cores} files at a time, {cores} threads each": (cores, cores)}  # fmt: skip
+    walls: dict[tuple[str, str], list[float]] = {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "in").mkdir()
+        for number in range(count):
+            with AudioWriter(folder / "in" / f"{number}.wav", RATE, 1, subtype="pcm16") as writer:
+                writer.write(test_signal(seconds)[None])
+        weights = () if model is None else ("--model", str(model))
+        for _ in range(rounds):
+            for name, (processes, threads) in ways.items():
+                options = ("--jobs", str(processes), "--threads", str(threads), "--force", "--quiet", *weights)
+                for verb, source, target in (("encode", "in", "coded"), ("decode", "coded", "out")):
+                    command = [*NAC, verb, str(folder / source), "-o", str(folder / target), *options]
+                    walls.setdefault((name, verb), []).append(run_command(command).wall)
+    table(f"{count} files of {seconds} s at 6 kbps on {cores} processors: times real time", "way | encode | decode")
+    for name in ways:
+        row(name, *(f"{count * seconds / min(walls[name, verb]):.1f}x" for verb in ("encode", "decode")))
 
 
 def complexity() -> None:

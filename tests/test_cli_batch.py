@@ -217,6 +217,48 @@ def test_processes_share_the_work(tmp_path, capsys):
     assert run_all(several[2:], Mixed(), 3, force=True, quiet=True) == 3
 
 
+class Threads:
+    """Writes down how many threads torch would use, and which process asked."""
+
+    def begin(self):
+        return self.work
+
+    def work(self, job):
+        import torch
+
+        time.sleep(0.2)  # so that no process does all of it before the others have begun
+        with NewFile(job.target) as new:
+            new.file.write(f"{torch.get_num_threads()} {os.getpid()}".encode())
+        return 0
+
+
+@pytest.mark.parametrize(("processors", "processes", "threads", "given"),
+                         [(4, 2, 2, None), (5, 2, 2, None), (2, 0, 1, None), (1, 3, 1, None), (4, 2, 1, "1")])
+def test_processes_share_the_processors(tmp_path, monkeypatch, processors, processes, threads, given):
+    """Together they use no more threads than there are processors, unless told to."""
+    monkeypatch.setattr("nac.cli.pool.processors", lambda: processors)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert run_all(jobs(tmp_path, *"abcd"), Threads(), processes, quiet=True) == 0
+    found = [(tmp_path / "out" / f"{name}.nac").read_text().split() for name in "abcd"]
+    assert {int(count) for count, _ in found} == {threads}
+    assert len({process for _, process in found} - {str(os.getpid())}) <= (processes or processors)
+
+
+def test_processors_are_those_that_may_be_used():
+    from nac.cli.pool import processors
+
+    assert 1 <= processors() <= os.cpu_count()
+    if hasattr(os, "sched_setaffinity"):
+        before = os.sched_getaffinity(0)
+        try:
+            os.sched_setaffinity(0, {min(before)})
+            assert processors() == 1
+        finally:
+            os.sched_setaffinity(0, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_process_that_is_killed_is_told(tmp_path):
     with pytest.raises(NacError, match="a process was killed"):

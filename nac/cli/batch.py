@@ -157,7 +157,7 @@ def run_all(
 
     `task` begins only if there is something to do, so that mistakes in names are told before a model is loaded. The
     failure of a single job is raised; of several, each failure is reported and the others are still done. With several
-    `processes` they share the jobs.
+    `processes` they share the jobs; 0 is one for each processor.
     """
     if len(jobs) == 1:
         (job,) = jobs
@@ -174,6 +174,10 @@ def run_all(
     skipped = len(jobs) - failed - len(ready)
     ready = [replace(job, place=f"[{number}/{len(ready)}] ") for number, job in enumerate(ready, 1)]
     code = 0
+    if processes == 0:
+        from nac.cli.pool import processors
+
+        processes = processors()
     for outcome in _outcomes(ready, task, min(processes, len(ready)), quiet):
         if outcome.failure is not None:
             failed += 1

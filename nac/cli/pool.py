@@ -26,7 +26,8 @@ def outcomes(jobs: list[Job], task: Task, processes: int) -> Iterator[Outcome]:
     """
     # Not fork: torch's threads do not survive it.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_prepare, initargs=(processes,))
+    share = max(1, processors() // processes)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_prepare, initargs=(share,))
     try:
         futures = [pool.submit(_run, job, task) for job in jobs]
         for future in as_completed(futures):
@@ -40,8 +41,13 @@ def outcomes(jobs: list[Job], task: Task, processes: int) -> Iterator[Outcome]:
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare(processes: int) -> None:
-    """In a new process: take a fair share of the processor, and leave Ctrl-C to the parent, which ends this one."""
+def processors() -> int:
+    """Processors that this process may use: fewer than the machine has under taskset or in some containers."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _prepare(threads: int) -> None:
+    """In a new process: take a fair share of the processors, and leave Ctrl-C to the parent, which ends this one."""
 
     def end(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows is tidying up
@@ -50,7 +56,7 @@ def _prepare(processes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)
     # Read by torch's thread pool when it is loaded; --threads overrules it.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
 def _run(job: Job, task: Task) -> Outcome:
