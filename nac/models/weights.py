@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from nac.models.model import NacModel
 
 #: Largest weights file that is opened.
 LIMIT = 1 << 30
+#: Longest description of a model; most layers of a kind, and largest dilation, in it. All are far beyond any use.
+MAX_CONFIG, MAX_LAYERS, MAX_DILATION = 1 << 16, 256, 4096
 _CODES, _STEPS = "quantizer.codes", "quantizer.steps"
 
 
@@ -62,45 +65,120 @@ def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str,
 def load_model(path: Path) -> tuple[NacModel, dict[str, str]]:
     """Read weights; returns the model, on the CPU and in evaluation mode, and the file's metadata.
 
+    Takes memory in proportion to the file, whatever it says of itself.
+
     Raises:
         WeightsError: the file is missing, is no weights file, or its tensors do not fit its config.
     """
     if not path.is_file():
         raise WeightsError(f"weights {path} not found; give a .safetensors file made by scripts/train.py")
-    if path.stat().st_size > LIMIT:
+    size = path.stat().st_size
+    if size > LIMIT:
         raise WeightsError(f"weights {path} are larger than {LIMIT >> 20} MiB; these are no nac weights")
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = file.metadata() or {}
             if metadata.get("format") != "nac-weights-1":
                 raise WeightsError(f"{path} holds no nac weights of this version; use weights made for it")
-            config = ModelConfig.from_json(metadata.get("config", ""))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            generation = metadata.get("generation", "0")
+            if not (generation.isascii() and generation.isdigit() and len(generation) <= 18):
+                raise WeightsError(f"{path} has a generation that is no number; the file is damaged")
+            model = _described(metadata.get("config", ""), size, path)
+            number = _fill(model, file, path)
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path} is no readable weights file ({str(error).splitlines()[0]})") from error
-    # Not on the "meta" device, which would save the random start but imports a second's worth of torch.
-    model = NacModel(config)
-    _fill(model, tensors, path)
-    if metadata.get("fingerprint") != f"{fingerprint(tensors[_CODES], tensors[_STEPS]):08x}":
+        raise WeightsError(f"{path} is no readable weights file ({_first_line(error)})") from error
+    if metadata.get("fingerprint") != f"{number:08x}":
         raise WeightsError(f"the codebooks in {path} do not match their fingerprint; the file is damaged")
     return model.eval(), metadata
 
 
-def _fill(model: NacModel, tensors: dict[str, Tensor], path: Path) -> None:
+def _described(text: str, size: int, path: Path) -> NacModel:
+    """The model that the config describes, if a file of `size` bytes can hold it."""
+    try:
+        if len(text) > MAX_CONFIG:
+            raise WeightsError(f"the description of the model in {path} is too long; the file is damaged")
+        config = ModelConfig.from_json(text)
+        _check_kinds(config)
+        # Every number takes a byte or two of the file; twice that leaves room for what is counted roughly.
+        if elements(config) > 2 * size:
+            raise WeightsError(f"{path} describes a model that is larger than the file; the file is damaged")
+        # Not on the "meta" device, which would save the random start but imports a second's worth of torch.
+        return NacModel(config)
+    except (WeightsError, MemoryError):
+        raise
+    except Exception as error:  # from wherever a number that makes no sense first led to trouble
+        raise WeightsError(f"{path} describes a model that cannot be built ({_first_line(error)})") from error
+
+
+def _check_kinds(config: ModelConfig) -> None:
+    """What `ModelConfig.validate` takes for granted: values of the right kinds, and of sizes that work out."""
+    blocks = (config.encoder_blocks, config.decoder_blocks, len(config.strides))
+    units = [dilations for rates in (config.encoder_units, config.decoder_units) for dilations in rates]
+    dilations = [dilation for unit in units for dilation in unit]
+    sizes = (config.sample_rate, *blocks, config.encoder_width, config.decoder_width, config.block_kernel,
+             config.expansion, config.codebooks, config.codebook_size, *config.strides, *config.encoder_channels,
+             *config.decoder_channels, *config.band_edges, *(number for layer in config.layers for number in layer),
+             *dilations)
+    levels = (config.companding, config.energy_scale, config.correction)
+    ok = (all(type(number) is int for number in sizes) and max(sizes) < 1 << 24
+          and all(type(level) in (int, float) and 0 <= level <= 10 for level in levels)
+          and 0 < config.sample_rate < 256 * config.hop
+          and all(0 < count <= MAX_LAYERS for count in blocks) and len(dilations) <= MAX_LAYERS
+          and all(0 < dilation <= MAX_DILATION for dilation in dilations)
+          and isinstance(config.name, str) and config.name.isprintable() and 0 < len(config.name.encode()) <= 255)
+    if not ok:
+        raise WeightsError("the weights describe a model with values of a wrong kind or size; use other weights")
+
+
+def elements(config: ModelConfig) -> int:
+    """Numbers in the weights of such a model, counted without making it: within a few per cent, or too many."""
+    hop, latent = config.hop, config.latent_dim
+
+    def half(width: int, blocks: int, outside: int, channels: Sequence[int], units: Sequence[Sequence[int]]) -> int:
+        """Numbers of encoder or decoder; `outside` are the ones that surround its blocks, per width."""
+        strided = sum(2 * stride * a * b for stride, a, b in
+                      zip(config.strides, (1, *channels), channels, strict=False))
+        frames = 2 * max(config.strides[-1] * channels[-1], hop) * (hop + width)
+        return (strided + frames + sum(4 * count**2 * len(unit) for count, unit in zip(channels, units, strict=True))
+                + width * (outside + width) + blocks * width * (config.block_kernel + 2 * config.expansion * width))
+
+    return (half(config.encoder_width, config.encoder_blocks, 2 * latent, config.encoder_channels,
+                 config.encoder_units)
+            + half(config.decoder_width, config.decoder_blocks, latent + 3 * hop + config.codebooks,
+                   config.decoder_channels, config.decoder_units)
+            + config.codebooks * config.codebook_size * latent)
+
+
+def _fill(model: NacModel, file: Any, path: Path) -> int:
+    """Copy the tensors of an open file into the model, one at a time; returns the fingerprint of its codebooks."""
     config = model.config
+    names = set(file.keys())
+
+    def tensor(name: str, shape: Sequence[int], kinds: Sequence[str]) -> Tensor | None:
+        if name not in names:
+            return None
+        found = file.get_slice(name)
+        return file.get_tensor(name) if list(found.get_shape()) == list(shape) and found.get_dtype() in kinds else None
+
     shape = (config.codebooks, config.codebook_size, config.latent_dim)
-    codes, steps = tensors.get(_CODES), tensors.get(_STEPS)
-    if codes is None or steps is None or codes.dtype != torch.int8 or steps.dtype != torch.float32 \
-            or codes.shape != shape or steps.shape != shape[:1]:
+    codes, steps = tensor(_CODES, shape, ["I8"]), tensor(_STEPS, shape[:1], ["F32"])
+    if codes is None or steps is None:
         raise WeightsError(f"{path} lacks the codebooks its config describes; the file is damaged")
     own = model.state_dict()
     own.pop("quantizer.codebooks")
     for name, slot in own.items():
-        value = tensors.get(name)
-        if value is None or value.shape != slot.shape:
+        value = tensor(name, slot.shape, ["F16", "BF16", "F32"])
+        if value is None:
             raise WeightsError(f"{path} lacks {name} of shape {list(slot.shape)}; the file is damaged")
         slot.copy_(value)
     model.quantizer.codebooks.copy_(codes.float() * steps[:, None, None])
-    for value in (steps, *own.values()):
+    for value in (model.quantizer.codebooks, *own.values()):
         if not np.isfinite(float(value.sum())):
             raise WeightsError(f"{path} holds weights that are not finite; use other weights")
+    if not (model.spectrum.deviation.min() > 0 and model.spectrum.spread.min() > 0):
+        raise WeightsError(f"{path} holds deviations that are not above zero; use other weights")
+    return fingerprint(codes, steps)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{(str(error).splitlines() or [''])[0]:.200}" or type(error).__name__
