@@ -147,7 +147,7 @@ def main(hours: float, minutes: float, rate: int, channels: int, kbps: int, effo
     came = max(0, run.bytes_out - 44) / (2 * channels)
     length = run.samples_in / rate
     click.echo(f"\n{length / 3600:.3f} h of audio in {run.seconds / 60:.1f} min ({length / run.seconds:.1f} times real "
-               f"time): {run.samples_in} samples in, {came:g} out")
+               f"time): {run.samples_in} samples in, {int(came)} out")
     if run.problem:
         raise click.ClickException(run.problem)
     if came != run.samples_in:
