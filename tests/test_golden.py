@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import nac
+from nac.evaluation.spectra import mel_distance
 from tests.sounds import golden_sound
 
 GOLDEN = Path(__file__).parent / "golden"
-#: Least SI-SDR in dB, a little below what the first decoder reached.
-FILES = {"nac-24k-mono": 4.0, "nac-24k-stereo": 4.0, "nac-24k-slow": -2.5}
+#: Largest mel distance, a little above what the first decoder reached. Sound that is 100 ms late has twice as much or
+#: more, other sound six times: what is coded as energies has no waveform to compare, but its place, level and colour.
+FILES = {"nac-24k-mono": 2.3, "nac-24k-stereo": 1.7, "nac-24k-slow": 3.3}
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +20,14 @@ def codec() -> nac.Codec:
     return nac.Codec.load()
 
 
-@pytest.mark.parametrize(("name", "least"), FILES.items())
-def test_golden_files_decode(codec: nac.Codec, name: str, least: float) -> None:
+@pytest.mark.parametrize(("name", "most"), FILES.items())
+def test_golden_files_decode(codec: nac.Codec, name: str, most: float) -> None:
     original, rate = golden_sound(name)
     decoded, decoded_rate = codec.decode((GOLDEN / f"{name}.nac").read_bytes())
     assert decoded_rate == rate and decoded.shape == original.shape
     for a, b in zip(original, decoded, strict=True):
-        target = a * (a @ b) / (a @ a)
-        assert 10 * np.log10((target @ target) / ((b - target) @ (b - target))) > least
+        assert mel_distance(a, b, rate) < most
+        assert mel_distance(a, np.roll(b, rate // 10), rate) > most
 
 
 def test_silence_decodes_to_silence(codec: nac.Codec) -> None:
@@ -35,11 +37,11 @@ def test_silence_decodes_to_silence(codec: nac.Codec) -> None:
 
 def test_more_bits_sound_better(codec: nac.Codec) -> None:
     original, rate = golden_sound("nac-24k-mono")
-    errors = []
+    distances = []
     for kbps in (1, 3, 6, 12, 24):
         decoded, _ = codec.decode(codec.encode(original, rate, kbps))
-        errors.append(float(np.square(decoded - original).mean()))
-    assert errors == sorted(errors, reverse=True) and errors[-1] < 0.2 * errors[0]
+        distances.append(mel_distance(original[0], decoded[0], rate))
+    assert distances == sorted(distances, reverse=True) and distances[-1] < 0.6 * distances[0]
 
 
 def test_levels_come_back(codec: nac.Codec) -> None:
@@ -57,4 +59,6 @@ def test_alike_channels_gain_from_each_other(codec: nac.Codec) -> None:
     stereo = np.concatenate([voice, 0.8 * voice])
     together, _ = codec.decode(codec.encode(stereo, rate, 6))
     apart = np.concatenate([codec.decode(codec.encode(channel, rate, 3))[0] for channel in stereo])
-    assert np.square(together - stereo).mean() < 0.85 * np.square(apart - stereo).mean()
+    shared, single = (sum(mel_distance(a, b, rate) for a, b in zip(stereo, decoded, strict=True))
+                      for decoded in (together, apart))
+    assert shared < 0.98 * single
