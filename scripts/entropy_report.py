@@ -24,6 +24,8 @@ from nac.format.header import read_header
 from nac.format.layout import ENTROPY
 
 RATES = (1, 3, 6, 12, 24)
+#: Rate at which the use of the codebooks is counted.
+USED_KBPS = 6
 
 
 def main() -> None:
@@ -36,6 +38,7 @@ def main() -> None:
     field = tables_field(tables_beside(codec.path, codec.fingerprint))
     sizes: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     spent: dict[str, float] = defaultdict(float)
+    used: set[tuple[int, int]] = set()
     for path in sorted(options.audio.rglob("*")):
         try:
             samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
@@ -50,6 +53,7 @@ def main() -> None:
         spent["encode"] += time.process_time() - start
         spent["seconds"] += samples.shape[1] / rate
         kind = path.parent.name
+        used |= codes_used(cut(whole, USED_KBPS))
         for kbps in RATES:
             if kbps == min(RATES):
                 packed = codec.encode(samples, rate, kbps=kbps, effort=options.effort, entropy=False)
@@ -73,7 +77,19 @@ def main() -> None:
         real = sizes["all", kbps][1] * 8 / 1000 / spent["seconds"]
         cost = [f"{spent[f'{what} {kbps}'] / spent['seconds'] * 1000:.2f}" for what in ("code", "read")]
         print(f"| {kbps} | " + " | ".join([*saved, f"{real:.2f}", *cost]) + " |")
-    print(f"\n{spent['seconds']:.0f} s of audio; coding it at {max(RATES)} kbps took {spent['encode']:.0f} s")
+    share = len(used) / (2 * USED_KBPS * 1024)
+    print(f"\ncodes of the first {2 * USED_KBPS} codebooks in use at {USED_KBPS} kbps: {share:.1%}")
+    print(f"{spent['seconds']:.0f} s of audio; coding it at {max(RATES)} kbps took {spent['encode']:.0f} s")
+
+
+def codes_used(data: bytes) -> set[tuple[int, int]]:
+    """Pairs of codebook and code that a file of one channel holds; none of a file of two."""
+    source = io.BytesIO(data)
+    meta = read_header(source)
+    if meta.channels > 1:
+        return set()
+    return {(book, int(code)) for frames in read_frames(source, meta)
+            for book, codes in enumerate(frames.codes.T) for code in set(codes.tolist())}
 
 
 def cut(data: bytes, kbps: int) -> bytes:
