@@ -3,7 +3,9 @@
     python scripts/fuzz_format.py --count 200000 --seed 1
 
 With atheris installed the changes are guided by coverage (its options follow `--`), otherwise they are random. An
-input that fails is written to tests/format/found/, where the tests try it for ever; the exit code is then 1.
+input fails if something is read wrongly, if that takes more than 20 seconds, or if it makes the process take more than
+200 MB of memory beyond what reading unchanged files took. It is written to tests/format/found/, where the tests try it
+for ever; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parents[1]
 FOUND = ROOT / "tests" / "format" / "found"
 SECONDS = 20
+MEGABYTES = 200
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "format")]
 
 
@@ -40,6 +43,35 @@ def failure(program: bytes) -> str:
     finally:
         if hasattr(signal, "SIGALRM"):
             signal.alarm(0)
+
+
+class Memory:
+    """The peak of this process's resident memory, watched after all that is kept from input to input is there."""
+
+    def __init__(self) -> None:
+        from format_mutations import BASES, verdict
+
+        for number in range(len(BASES)):
+            for change in (b"", bytes(5), bytes([0, 0x80, 0, 0, 1])):  # none; one in the header; one in a block
+                verdict(bytes([number]) + change)
+        self.allowed = self.peak() + MEGABYTES
+
+    @staticmethod
+    def peak() -> float:
+        """MB, of the process so far; 0 where the system does not tell."""
+        try:
+            import resource
+        except ImportError:
+            return 0.0
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+    def complaint(self) -> str:
+        """What to say of the input tried last: "" if it took no more than is allowed. Then more is allowed."""
+        peak = self.peak()
+        if peak <= self.allowed:
+            return ""
+        self.allowed = peak + MEGABYTES
+        return f"memory grew to {peak:.0f} MB"
 
 
 def keep(program: bytes, what: str) -> Path:
@@ -66,16 +98,23 @@ def fuzz_random(count: int, seed: int) -> int:
     """Try `count` random inputs; returns how many failed."""
     chance = random.Random(seed)
     failures = 0
+    memory = Memory()
+    print(f"memory with unchanged files: {memory.peak():.0f} MB", flush=True)
     begun = time.monotonic()
     for number in range(1, count + 1):
         program = chance.randbytes(1 + 5 * min(1 + int(chance.expovariate(0.7)), 12))
         what = failure(program)
+        grown = memory.complaint()
         if what:
             failures += 1
             small = shrink(program)
             print(f"{what} -> {keep(small, failure(small))}", flush=True)
-        if number % 10_000 == 0:
-            print(f"{number} inputs, {failures} failed, {time.monotonic() - begun:.0f} s", flush=True)
+        elif grown:  # the peak stays, so there is no telling what a shorter input takes
+            failures += 1
+            print(f"{grown} -> {keep(program, grown)}", flush=True)
+        if number % 10_000 == 0 or number == count:
+            seconds = time.monotonic() - begun
+            print(f"{number} inputs, {failures} failed, {seconds:.0f} s, {memory.peak():.0f} MB at most", flush=True)
     return failures
 
 
@@ -85,9 +124,10 @@ def fuzz_guided(options: list[str]) -> None:
 
     with atheris.instrument_imports(include=["nac.format"]):
         import format_mutations  # noqa: F401
+    memory = Memory()
 
     def test_one_input(program: bytes) -> None:
-        what = failure(program)
+        what = failure(program) or memory.complaint()
         if what:
             raise RuntimeError(f"{what} -> {keep(program, what)}")
 

@@ -9,8 +9,11 @@ from nac.errors import DamagedError
 
 Codes = npt.NDArray[np.uint16]
 
-# Eight codes fill exactly `bits` bytes. Working on such groups, each byte of a group is put together from the one to
-# nine codes that reach into it by shifts on whole columns, some twenty operations however long the data are.
+# Few codes go by way of an array with one number for each bit: five operations.
+FEW = 4096
+# For many, which that would not be good for: eight codes fill exactly `bits` bytes. Working on such groups, each byte
+# of a group is put together from the one to nine codes that reach into it by shifts on whole columns, some twenty
+# operations however long the data are.
 GROUP = 8
 
 
@@ -42,6 +45,9 @@ def unpack_codes(data: bytes | memoryview, count: int, bits: int) -> Codes:
 def pack_rows(codes: npt.NDArray[np.integer], bits: int) -> npt.NDArray[np.uint8]:
     """Pack each row of codes `[rows, count]` on its own; bytes `[rows, packed_bytes(count, bits)]`."""
     rows, count = codes.shape
+    if codes.size <= FEW:
+        single = np.unpackbits(np.ascontiguousarray(codes, ">u2").view(np.uint8), axis=1).reshape(rows, count, 16)
+        return np.packbits(single[:, :, 16 - bits :].reshape(rows, count * bits), axis=1)
     groups = -(-count // GROUP)
     padded = np.zeros((rows, groups * GROUP), np.uint16)
     padded[:, :count] = codes
@@ -60,6 +66,10 @@ def pack_rows(codes: npt.NDArray[np.integer], bits: int) -> npt.NDArray[np.uint8
 def unpack_rows(data: npt.NDArray[np.uint8], count: int, bits: int) -> Codes:
     """The first `count` codes of each row of bytes `[rows, bytes]`; uint16 `[rows, count]`."""
     rows = data.shape[0]
+    if rows * count <= FEW:
+        single = np.zeros((rows, count, 16), np.uint8)
+        single[:, :, 16 - bits :] = np.unpackbits(data, axis=1, count=count * bits).reshape(rows, count, bits)
+        return np.packbits(single, axis=2).view(">u2").astype(np.uint16).reshape(rows, count)
     groups = -(-count // GROUP)
     size = packed_bytes(count, bits)
     padded = np.zeros((rows, groups * bits), np.uint16)

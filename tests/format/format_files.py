@@ -1,7 +1,7 @@
 """Makes small `.nac` files with random codes, for the tests of `nac.format`."""
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,36 +21,46 @@ class Made:
     data: bytes
     header: bytes
     blocks: list[Block]
+    starts: list[int]
+    """Where the blocks begin in `data`, and where the last one ends."""
 
     @property
     def frames(self):
         return sum(block.frames for block in self.blocks)
 
     def position(self, index):
-        """Where block `index` begins in `data`; every block but the last has the same size."""
-        one = BlockWriter(replace(self.meta, samples=None)).block(self.blocks[0].codes, self.blocks[0].side_lag)
-        return len(self.header) + index * len(one)
+        """Where block `index` begins in `data`, or what follows the last one."""
+        return self.starts[index]
 
 
-def make(meta=META, seed=0, samples=None, lags=(0,)):
-    """A file with this metadata; `samples` where the metadata does not tell; side lags taken in turn."""
+def make(meta=META, seed=0, samples=None, lags=(0,), draw=None):
+    """A file with this metadata; `samples` where the metadata does not tell; side lags taken in turn.
+
+    draw: codes `[codebooks, frames]` from (codebooks, frames, number of the block); None: each is as likely.
+    """
     rng = np.random.default_rng(seed)
+
+    def noise(codebooks, frames, _number):
+        return rng.integers(0, 1 << meta.bits, (codebooks, frames), dtype=np.uint16)
+
     total = meta.samples if meta.samples is not None else samples
     frames = frame_count(total, meta.sample_rate, meta.frame_rate)
     writer = BlockWriter(meta)
     blocks, pieces = [], [pack_header(meta)]
+    starts = [len(pieces[0])]
     while frames:
         count = min(frames, meta.block_frames)
         lag = lags[len(blocks) % len(lags)] if meta.channels == 2 else 0
         codes = [
-            rng.integers(0, 1 << meta.bits, (codebooks, count), dtype=np.uint16)
+            (draw or noise)(codebooks, count, len(blocks))
             for codebooks in split_codebooks(meta.codebooks, meta.channels, lag)
         ]
         blocks.append(Block(len(blocks), lag, codes))
         pieces.append(writer.block(codes, lag))
+        starts.append(starts[-1] + len(pieces[-1]))
         frames -= count
     pieces.append(writer.end(total))
-    return Made(meta, b"".join(pieces), pieces[0], blocks)
+    return Made(meta, b"".join(pieces), pieces[0], blocks, starts)
 
 
 def read(data):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from entropy_tools import coded, likely_codes, make_tables
 from format_files import META, Pipe, make, problems, same_codes
 
 from nac.errors import NacError
@@ -17,10 +18,16 @@ from nac.format.blocks import Block, BlockReader
 from nac.format.check import check
 from nac.format.edit import concatenate, reduce, trim
 from nac.format.header import HEADER_BYTES, read_header
+from nac.format.layout import ENTROPY
 from nac.format.scan import Damage, block_checksum
 
 STEREO = replace(META, channels=2, kbps=2, codebooks=5, block_frames=7, tags=(("a", "b"),))
 LOWEST = replace(META, kbps=1, codebooks=1, bits=1, block_frames=2, samples=20_000)
+TABLES = make_tables(codebooks=4, seed=2)
+SMALL_TABLES = make_tables(codebooks=5, bits=4, seed=1, largest=127)
+CODED = coded(replace(META, kbps=2, codebooks=4, block_frames=4, samples=7000), TABLES)
+CODED_SMALL = coded(replace(META, kbps=1, codebooks=2, bits=4, block_frames=3, samples=8000), SMALL_TABLES)
+CODED_STEREO = coded(replace(STEREO, bits=4, block_frames=5, samples=9000), SMALL_TABLES)
 BASES = (
     (META, 24000, (0,)),
     (replace(META, samples=None), 24000, (0,)),
@@ -31,13 +38,34 @@ BASES = (
     (replace(META, samples=0), 0, (0,)),
     (replace(META, samples=None), 0, (0,)),
     (replace(META, samples=24_000 * 8, codebooks=2, kbps=1), 24_000 * 8, (0,)),
+    (CODED, 7000, (0,)),
+    (replace(CODED_SMALL, samples=None), 8000, (0,)),
+    (CODED_STEREO, 9000, (0, 1, 255)),
+    (replace(CODED_STEREO, samples=None), 9000, (0, 2)),
 )
+"""Inputs name a file by its place here, up to a multiple of their number: new ones go to the end, and the inputs in
+`found` name theirs by a number below all lengths the list has had."""
+NOISE_EVERY = 3
+"""Of the blocks of an entropy coded file, each so many-th has codes that the tables make unlikely, and so is packed."""
+
+
+def base(number):
+    """The file that a number from 0 to 255 chooses."""
+    return _made(number % len(BASES))
 
 
 @lru_cache
-def base(number):
-    meta, samples, lags = BASES[number % len(BASES)]
-    return make(meta, seed=number % len(BASES), samples=samples, lags=lags)
+def _made(number):
+    meta, samples, lags = BASES[number]
+    tables = TABLES if meta.bits == TABLES.bits else SMALL_TABLES
+
+    def draw(codebooks, frames, block):
+        if block % NOISE_EVERY == 1:
+            return np.random.default_rng(block).integers(0, 1 << meta.bits, (codebooks, frames), dtype=np.uint16)
+        codes = likely_codes(tables, max(codebooks, 1), frames, f"{number} {block} {codebooks}")
+        return codes[:codebooks]
+
+    return make(meta, seed=number, samples=samples, lags=lags, draw=draw if meta.coding == ENTROPY else None)
 
 
 def changes(program):
@@ -133,7 +161,9 @@ def verdict(program):
         return "" if data != made.data else "a sound file is refused"
     report = check(io.BytesIO(data))
     damaged = any(isinstance(item, Damage) for item in items)
-    if report.intact == damaged or report.frames != sum(item.frames for item in items):
+    # What is checked without decoding: whether a payload can be codes is seen when it is read.
+    undecodable = signed and made.meta.coding == ENTROPY and damaged and report.intact
+    if (report.intact == damaged and not undecodable) or report.frames != sum(item.frames for item in items):
         return "the check says something else than the reader"
     if report.total_bytes != len(data):
         return f"the check counts {report.total_bytes} of {len(data)} bytes"

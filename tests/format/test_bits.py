@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nac.errors import DamagedError
-from nac.format.bits import pack_codes, packed_bytes, unpack_codes
+from nac.format.bits import FEW, pack_codes, pack_rows, packed_bytes, unpack_codes, unpack_rows
 
 widths = st.integers(1, 16)
 
@@ -31,6 +31,29 @@ def test_any_bytes_unpack_to_codes_that_pack_to_them(data, bits):
     codes = unpack_codes(data, count, bits)
     whole = count * bits // 8
     assert pack_codes(codes, bits)[:whole] == data[:whole]
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_many_codes_are_packed_as_few_are(bits):
+    rows, count = 5, FEW // 4 + 3
+    codes = np.random.default_rng(bits).integers(0, 1 << bits, (rows, count))
+    packed = pack_rows(codes, bits)
+    assert codes.size > FEW
+    assert [row.tobytes() for row in packed] == [pack_codes(row, bits) for row in codes]
+    assert np.array_equal(unpack_rows(packed, count, bits), codes)
+    assert all(np.array_equal(unpack_codes(row.tobytes(), count, bits), of) for row, of in zip(packed, codes, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0, 0)])
+def test_no_codes_take_no_bytes(shape):
+    packed = pack_rows(np.zeros(shape, np.uint16), 10)
+    assert packed.shape == (shape[0], packed_bytes(shape[1], 10))
+    assert unpack_rows(packed, shape[1], 10).shape == shape
+
+
+def test_codes_may_lie_in_any_order_in_memory():
+    codes = np.arange(35, dtype=np.uint16).reshape(5, 7)
+    assert np.array_equal(pack_rows(codes.T, 10), pack_rows(np.ascontiguousarray(codes.T), 10))
 
 
 def test_too_few_bytes_are_refused():
