@@ -22,7 +22,7 @@ from nac.evaluation.plots import new_figure, save
 from nac.evaluation.tables import csv_text, markdown
 from nac.files import NewFile
 from nac.study.features import Features
-from nac.training.data import SILENCE, Corpus, load_corpus
+from nac.training.data import Corpus, audible, cut, load_corpus
 
 Table = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -203,9 +203,7 @@ def _pieces(corpus: Corpus, label: str, recording: str, length: int) -> list[Tab
     out = []
     for clip in corpus.clips[label][recording]:
         for start in range(0, max(1, len(clip) - length // 2), length):
-            piece = np.zeros(length, np.float32)
-            part = clip[start:start + length].astype(np.float32) / 32767
-            piece[:len(part)] = part
-            if np.sqrt(np.mean(piece**2)) > SILENCE:
+            piece = cut(clip, start, length)
+            if audible(piece):
                 out.append(piece)
     return out

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,8 +13,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nac.errors import WeightsError
-from nac.files import replacing
-from nac.training.loop import CHECKPOINT, Budget, DivergedError, read_checkpoint
+from nac.training.budget import Budget
+from nac.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
+from nac.training.descent import DivergedError, descend
+from nac.training.descent import learning_rate as rate_at
+from nac.training.record import FILE, Record
 
 Loss = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
 FINAL_SHARE, WARMUP, CLIP = 0.03, 20, 1.0
@@ -43,69 +44,40 @@ def fit(module: nn.Module, loss: Loss, batch: Callable[[int], Tensor], folder: P
     budget = Budget(minutes, steps or 1 << 60)
     budget.start -= spent
     saved = time.monotonic()
-    window: list[dict[str, float]] = []
     module.train()
-    with (_listening(budget, listen), open(folder / "metrics.csv", "a" if step else "w", newline="") as file,
+    with (budget.listening() if listen else contextlib.nullcontext(),
+          open(folder / FILE, "a" if step else "w", newline="") as file,
           tqdm(disable=not progress, unit="step", initial=step) as bar):
-        writer = csv.writer(file)
-
-        def report() -> None:
-            means = {key: sum(row[key] for row in window) / len(window) for key in window[0]}
-            if file.tell() == 0:
-                writer.writerow(["step", "hours", *means])
-            hours = (time.monotonic() - budget.start) / 3600
-            writer.writerow([step, f"{hours:.6f}", *(f"{value:.6g}" for value in means.values())])
-            file.flush()
-            bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()})
-            window.clear()
-
+        record = Record(file)
         while (share := budget.share(step)) < 1 and not budget.stop:
-            fall = FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate * fall * min(1.0, (step + 1) / WARMUP)
+                group["lr"] = rate_at(learning_rate, share, step, WARMUP, FINAL_SHARE)
             total, terms = loss(batch(step))
-            if not math.isfinite(float(total.detach())):
-                raise DivergedError(f"training diverged at step {step} (loss {float(total.detach()):.3g}); "
+            value = float(total.detach())
+            if not math.isfinite(value):
+                raise DivergedError(f"training diverged at step {step} (loss {value:.3g}); "
                                     "take a lower learning_rate")
-            optimiser.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            if math.isfinite(float(nn.utils.clip_grad_norm_(parameters, CLIP))):
-                optimiser.step()
+            descend(total, optimiser, CLIP)
             step += 1
-            window.append({"loss": float(total.detach()), **{name: float(value) for name, value in terms.items()}})
+            record.add({"loss": value, **{name: float(term) for name, term in terms.items()}})
             bar.update()
             if step % REPORT_EVERY == 0 or step == 1:
-                report()
+                means = record.write(step, budget.seconds / 3600)
+                bar.set_postfix({key: f"{mean:.3f}" for key, mean in means.items()})
             if time.monotonic() - saved > save_minutes * 60:
-                _save(folder / CHECKPOINT, module, optimiser, step, time.monotonic() - budget.start)
+                _save(folder / CHECKPOINT, module, optimiser, step, budget.seconds)
                 saved = time.monotonic()
-        if window:
-            report()
-    _save(folder / CHECKPOINT, module, optimiser, step, time.monotonic() - budget.start)
+        if record.rows:
+            record.write(step, budget.seconds / 3600)
+    _save(folder / CHECKPOINT, module, optimiser, step, budget.seconds)
     module.eval()
     return budget.share(step) >= 1
 
 
-@contextlib.contextmanager
-def _listening(budget: Budget, listen: bool) -> Iterator[None]:
-    """Signals end the training; afterwards they do again what they did before."""
-    numbers = (signal.SIGINT, signal.SIGTERM) if listen else ()
-    before = [signal.getsignal(number) for number in numbers]
-    if listen:
-        budget.listen()
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
 def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
     # "shape" is what `read_checkpoint` knows checkpoints by; here the module itself is the description.
-    state = {"model": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "spent": spent,
-             "shape": type(module).__name__}
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    write_checkpoint(path, {"model": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
+                            "spent": spent, "shape": type(module).__name__})
 
 
 def _restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nac.study.config import SystemConfig
-from nac.training.losses import FLOOR, MelLoss, si_sdr
+from nac.training.losses import FLOOR, MelLoss, magnitudes, si_sdr
 
 #: Windows of the multi-scale STFT loss in samples; hop a quarter of the window.
 SCALES = (512, 1024, 2048)
@@ -80,12 +80,8 @@ class StudyLoss(nn.Module):
         (Yamamoto, Song and Kim 2020, arXiv 1910.11480)."""
         out = []
         for size in SCALES:
-            x, y = self._magnitudes(reference, size), self._magnitudes(estimate, size)
+            window = self.get_buffer(f"window{size}")
+            x, y = magnitudes(reference, window), magnitudes(estimate, window)
             convergence = (x - y).norm(dim=(1, 2)) / (x.norm(dim=(1, 2)) + FLOOR)
             out.append(convergence.clamp(max=10.0).mean() + ((x + FLOOR) / (y + FLOOR)).log().abs().mean())
         return torch.stack(out).mean()
-
-    def _magnitudes(self, x: Tensor, size: int) -> Tensor:
-        window = self.get_buffer(f"window{size}")
-        frames = torch.stft(x, size, size // 4, window=window, return_complex=True, pad_mode="constant")
-        return (frames.real.square() + frames.imag.square() + 1e-12).sqrt() * (2 / window.sum())

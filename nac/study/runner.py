@@ -26,8 +26,8 @@ from nac.study.corpus import batches, read_corpus
 from nac.study.fit import fit
 from nac.study.results import METRICS, Facts, Results
 from nac.study.system import make_system
+from nac.training.checkpoint import CHECKPOINT
 from nac.training.data import Corpus
-from nac.training.loop import CHECKPOINT
 
 log = logging.getLogger(__name__)
 SETTINGS, FACTS = "system.json", "facts.json"

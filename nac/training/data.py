@@ -73,6 +73,19 @@ def _read(path: Path, sample_rate: int) -> np.ndarray:
     return np.asarray(np.clip(np.round(mono * 32767), -32768, 32767), dtype=np.int16)
 
 
+def cut(clip: np.ndarray, start: int, length: int) -> np.ndarray:
+    """float32 `[length]` of an int16 clip from sample `start` on, silence behind its end."""
+    out = np.zeros(length, np.float32)
+    piece = clip[start:start + length]
+    out[:len(piece)] = piece.astype(np.float32) / 32767
+    return out
+
+
+def audible(samples: np.ndarray) -> bool:
+    """Whether there is more than silence in `samples`."""
+    return bool(np.sqrt(np.mean(samples**2)) > SILENCE)
+
+
 class Crops:
     """Random crops, the same for the same seed and state.
 
@@ -100,17 +113,14 @@ class Crops:
         rng, length = self.rng, self.samples
         if rng.random() < self.plan.speed:
             length = int(length * self.plan.ratio ** rng.uniform(-1, 1))
-        crop = np.zeros(length, np.float32)
         for _ in range(20):
             kind = self.kinds[rng.choice(len(self.kinds), p=self.kind_weights)]
             source = self.sources[kind][rng.choice(len(self.sources[kind]), p=self.source_weights[kind])]
             clips = self.corpus.clips[kind][source]
             clip = clips[rng.choice(len(clips), p=self.clip_weights[kind, source])]
             start = int(rng.integers(0, max(1, len(clip) - length + 1)))
-            piece = clip[start:start + length].astype(np.float32) / 32767
-            crop[:] = 0
-            crop[:len(piece)] = piece
-            if np.sqrt(np.mean(crop**2)) > SILENCE:
+            crop = cut(clip, start, length)
+            if audible(crop):
                 break
         return crop if length == self.samples else change_speed(crop, self.corpus.sample_rate, self.samples)
 

@@ -1,14 +1,10 @@
 """The training loop: steps, checkpoints, averages, logs. A run is a folder that can be resumed."""
 
-import csv
 import logging
 import math
 import os
-import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,49 +12,24 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nac.errors import NacError, WeightsError
-from nac.files import replacing
+from nac.errors import WeightsError
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.transform import NOISE_PERIOD
 from nac.models.weights import save_model
 from nac.training import distributed
 from nac.training.adversary import Adversary
+from nac.training.budget import Budget
+from nac.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from nac.training.codebooks import CodebookTrainer, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops
+from nac.training.descent import DivergedError, descend, learning_rate
 from nac.training.objective import Objective, Outcome
 from nac.training.pages import write_page
+from nac.training.record import FILE, Record
 
 log = logging.getLogger(__name__)
-CHECKPOINT = "checkpoint.pt"
-
-
-class DivergedError(NacError):
-    """Training produced numbers that are not finite, or a latent that ran away."""
-
-
-@dataclass
-class Budget:
-    """When to stop: after so many minutes, at so many steps, or at a signal."""
-
-    minutes: float = math.inf
-    steps: int = 1 << 60
-    stop: bool = False
-
-    def __post_init__(self) -> None:
-        self.start = time.monotonic()
-
-    def share(self, step: int) -> float:
-        """How much of the budget is spent, 0 to 1."""
-        return min(1.0, max((time.monotonic() - self.start) / 60 / self.minutes, step / self.steps))
-
-    def listen(self) -> None:
-        """Stop at SIGINT and SIGTERM after the step at hand."""
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            self.stop = True
-        signal.signal(signal.SIGINT, on_signal)
-        signal.signal(signal.SIGTERM, on_signal)
 
 
 class Trainer:
@@ -122,8 +93,7 @@ class Trainer:
             DivergedError: the loss is not finite, or the latent's mean power has left that of the start far behind.
         """
         config = self.config
-        fall = config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * share))
-        rate = config.learning_rate * fall * min(1.0, (self.step + 1) / config.warmup)
+        rate = learning_rate(config.learning_rate, share, self.step, config.warmup, config.final_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["share"]
         crops = self.crops.batch(config.batch)
@@ -142,13 +112,7 @@ class Trainer:
         if not math.isfinite(terms["loss"]) or (not config.decoder_only and self.drift > 2.5 * self.power):
             raise DivergedError(f"training diverged at step {self.step} (loss {terms['loss']:.3g}, mean latent power "
                                 f"{self.drift:.3g}); the last checkpoint is kept, resume with a lower rate")
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        # Each group by itself: layers at waveform rates have gradients a hundred times as large and as uneven.
-        norms = [torch.nn.utils.clip_grad_norm_(group["params"], config.clip) for group in self.optimiser.param_groups]
-        terms["gradient"] = float(torch.stack(norms).norm())
-        if math.isfinite(terms["gradient"]):
-            self.optimiser.step()
+        terms["gradient"] = descend(total, self.optimiser, config.clip)
         self._average()
         self.step += 1
         terms["rate"] = rate
@@ -178,12 +142,7 @@ class Trainer:
                  "shape": self.model.config.to_json()}
         if self.adversary is not None:
             state["adversary"] = self.adversary.state_dict()
-        target = self.folder / CHECKPOINT
-        try:
-            with replacing(target) as temporary:
-                torch.save(state, temporary)
-        except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError for a full disk
-            raise NacError(f"cannot write {target} (is the disk full?); what was there is kept") from error
+        write_checkpoint(self.folder / CHECKPOINT, state)
 
     def restore(self, path: Path, *, weights_only: bool = False) -> None:
         """Continue from a checkpoint; with `weights_only` begin another stage from its averaged model.
@@ -233,23 +192,20 @@ class Trainer:
         and decoded clips every `page_minutes` (0: none)."""
         saved = clock = shown_at = time.monotonic()
         usage = torch.zeros_like(self.books.counts)
-        window: list[dict[str, float]] = []
         shown = progress and not distributed.rank()
-        log_file = os.devnull if distributed.rank() else self.folder / "metrics.csv"
+        log_file = os.devnull if distributed.rank() else self.folder / FILE
         with open(log_file, "a", newline="") as file, tqdm(disable=not shown, unit="step", initial=self.step) as bar:
-            writer = csv.writer(file)
+            record = Record(file)
             while (share := distributed.largest(1.0 if budget.stop else budget.share(self.step))) < 1:
                 terms, hits = self.advance(share)
                 usage += hits
-                window.append(terms)
+                record.add(terms)
                 now = time.monotonic()
                 self.spent += now - clock
                 clock = now
                 bar.update()
                 if self.step % 50 == 0 or self.step == 1:
-                    self._report(writer, window, usage, bar)
-                    file.flush()
-                    window = []
+                    self._report(record, usage, bar)
                 if self.step % 500 == 0:
                     usage.zero_()
                     self._revive()
@@ -257,7 +213,6 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
                 if page_minutes and time.monotonic() - shown_at > page_minutes * 60:
-                    file.flush()
                     self.page()
                     shown_at = time.monotonic()
             self.save()
@@ -281,31 +236,10 @@ class Trainer:
         if revived:
             log.info("step %d: %d unused codes given new places", self.step, revived)
 
-    def _report(self, writer: Any, window: list[dict[str, float]], usage: Tensor, bar: "tqdm[Any]") -> None:
-        means = {key: float(np.mean([terms[key] for terms in window])) for key in window[0]}
-        health = perplexity(usage).tolist()
-        if self.step == 1 and os.stat(self.folder / "metrics.csv").st_size == 0:
-            writer.writerow(["step", "hours", *means, *(f"perplexity{i}" for i in range(len(health)))])
-        writer.writerow([self.step, f"{self.spent / 3600:.4f}", *(f"{value:.5g}" for value in means.values()),
-                         *(f"{value:.0f}" for value in health)])
+    def _report(self, record: Record, usage: Tensor, bar: "tqdm[Any]") -> None:
+        health = {f"perplexity{i}": round(value) for i, value in enumerate(perplexity(usage).tolist())}
+        means = record.write(self.step, self.spent / 3600, health)
         bar.set_postfix({key: f"{means[key]:.3f}" for key in means if key not in ("loss", "rate", "gradient")})
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, tensors and plain values only.
-
-    Raises:
-        WeightsError: the file is missing or no checkpoint.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"checkpoint {path} not found; check the path") from error
-    except Exception as error:
-        raise WeightsError(f"{path} is no checkpoint that can be read ({str(error).splitlines()[0]})") from error
-    if "model" not in state or "shape" not in state:
-        raise WeightsError(f"{path} is no checkpoint of a training run")
-    return state
 
 
 def model_of(state: dict[str, Any]) -> ModelConfig:

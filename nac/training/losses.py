@@ -25,6 +25,14 @@ def mel_filters(sample_rate: int, size: int, bands: int) -> Tensor:
     return filters / filters.sum(0).clamp(min=1e-8)
 
 
+def magnitudes(x: Tensor, window: Tensor) -> Tensor:
+    """Magnitudes `[batch, bins, frames]` of `[batch, samples]`, hop a quarter of the window; 1 for a full-scale
+    sine."""
+    frames = torch.stft(x, len(window), len(window) // 4, window=window, return_complex=True, center=True,
+                        pad_mode="constant")
+    return (frames.real.square() + frames.imag.square() + 1e-12).sqrt() * (2 / window.sum())
+
+
 class MelLoss(nn.Module):
     """Mean absolute difference of log10 mel magnitudes over several windows, hop a quarter of the window."""
 
@@ -38,12 +46,8 @@ class MelLoss(nn.Module):
         """Log mel spectra of `[batch, samples]`, one for each window."""
         out = []
         for size, _ in WINDOWS:
-            window: Tensor = getattr(self, f"window{size}")
-            frames = torch.stft(x, size, size // 4, window=window, return_complex=True, center=True,
-                                pad_mode="constant")
-            power = frames.real.square() + frames.imag.square()
-            magnitude = (power + 1e-12).sqrt().transpose(1, 2) * (2 / window.sum())
-            mel = magnitude @ getattr(self, f"filters{size}")
+            magnitude = magnitudes(x, self.get_buffer(f"window{size}")).transpose(1, 2)
+            mel = magnitude @ self.get_buffer(f"filters{size}")
             out.append((mel + FLOOR).log10())
         return out
 

@@ -1,0 +1,37 @@
+"""What every training here does at a step: the learning rate, and one step down the gradient."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nac.errors import NacError
+
+
+class DivergedError(NacError):
+    """Training produced numbers that are not finite, or a latent that ran away."""
+
+
+def learning_rate(highest: float, share: float, step: int, warmup: int, final_share: float) -> float:
+    """The rate for `share` (0 to 1) of the budget spent: along a cosine from `highest` to `final_share` of it, and in a
+    line from almost nothing during the first `warmup` steps.
+
+    >>> [round(learning_rate(1.0, share, 100, 10, 0.1), 2) for share in (0.0, 0.5, 1.0)]
+    [1.0, 0.55, 0.1]
+    >>> learning_rate(1.0, 0.0, 0, 10, 0.1)
+    0.1
+    """
+    fall = final_share + (1 - final_share) * 0.5 * (1 + math.cos(math.pi * share))
+    return highest * fall * min(1.0, (step + 1) / warmup)
+
+
+def descend(loss: Tensor, optimiser: torch.optim.Optimizer, clip: float) -> float:
+    """One step; returns the norm of the gradient before it was cut to `clip`. Without a finite gradient, no step."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    # Each group by itself: layers at waveform rates have gradients a hundred times as large and as uneven.
+    norms = [nn.utils.clip_grad_norm_(group["params"], clip) for group in optimiser.param_groups]
+    norm = float(torch.stack(norms).norm())
+    if math.isfinite(norm):
+        optimiser.step()
+    return norm
