@@ -163,6 +163,8 @@ def train(audio: Path, preset: str, out: Path, clips: Path | None, minutes: floa
             values["loss"] = {**dict(system.loss), "mel": mel_weight}
         if store_phase:
             values["phase"] = "transmitted"
+            values["loss"] = {term: weight for term, weight in values.get("loss", dict(system.loss)).items()
+                              if term != "phase"}  # what is stored need not be learned
         for change in changes:
             key, _, text = change.partition("=")
             try:

@@ -230,7 +230,7 @@ class FullyConvolutional(Network):
     """No linear layer: the latent keeps rows and frames, each halved once for every step, and few channels.
 
     A residual block works at the bottom, on either side of the latent. On "complex" features this is the autoencoder
-    of complex spectra: log magnitude and phase in, both predicted.
+    of complex spectra: log magnitude and phase in, both predicted (see `nac.study.circle`).
     """
 
     def __init__(self, shape: Shape, config: SystemConfig) -> None:

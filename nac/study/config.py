@@ -109,6 +109,9 @@ class SystemConfig:
             (1 <= self.batch <= 4096, "batch must be from 1 to 4096"),
             (self.phase != "predicted" or self.representation == "complex",
              'only the representation "complex" predicts the phase; give phase = "transmitted" or "griffin-lim"'),
+            (self.phase != "predicted" or self.architecture == "none"
+             or any(weight for term, weight in self.loss if term in ("phase", "si_sdr")),
+             'nothing in the loss teaches the predicted phase; give "phase" or "si_sdr" a weight'),
             ("phase" not in dict(self.loss) or self.representation == "complex",
              'the loss "phase" needs the representation "complex"'),
             (not wave or self.architecture in ("conv", "none"),
@@ -164,7 +167,7 @@ class StudyConfig:
     clips: int = 6
     clip_seconds: float = 6.0
     examples: int = 3
-    #: Judge every system that transmits the phase a second time without it, the phase found by Griffin–Lim.
+    #: Judge every system that transmits or predicts the phase a second time with a phase found by Griffin–Lim.
     griffin_lim: bool = False
     #: Codecs beside the systems, with their bit rates, as `nac.evaluation.codecs.parse_codecs` reads them.
     codecs: tuple[str, ...] = ("nac:1,3,6,12,24",)

@@ -19,7 +19,7 @@ class Reconstruction:
     """What a system made of a batch: features and samples, both before and after.
 
     `output` is None where no term of the loss needs samples. `penalty`: of the latent. `phase`: mean of
-    1 - cos(phase error), weighted by the magnitude, where the phase is predicted.
+    1 - cos(phase error) of complex features, weighted by the magnitude: 0 where it is right, 1 by chance.
     """
 
     target: Tensor

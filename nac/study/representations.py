@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nac.study.circle import SPREAD
 from nac.study.config import SystemConfig
 from nac.training.losses import mel_filters
 
@@ -49,7 +50,7 @@ class Representation(nn.Module):
         features = self(spectrum).transpose(0, 1).flatten(1)
         mean, scale = features.mean(1), features.std(1).clamp(min=1e-4)
         if self.kind == "complex":  # angles are spread evenly, whatever the sound
-            mean[1], scale[1] = 0.0, math.pi / math.sqrt(3)
+            mean[1], scale[1] = 0.0, SPREAD
         self.mean.copy_(mean[:, None, None])
         self.scale.copy_(scale[:, None, None])
 
@@ -66,7 +67,7 @@ class Representation(nn.Module):
 
     def magnitude(self, features: Tensor) -> Tensor:
         """Magnitudes `[batch, bins, frames]` of features; of the mel representations, those of least squares."""
-        x = (features * self.scale + self.mean)[:, 0]
+        x = features[:, 0] * self.scale[0] + self.mean[0]
         if self.kind == "mfcc":
             x = self.get_buffer("cosines").T @ x
         if self.kind not in ("stft", "mel"):
@@ -74,10 +75,6 @@ class Representation(nn.Module):
         if self.kind in ("mel", "log-mel", "mfcc"):
             x = self.get_buffer("unfilter") @ x.clamp(min=0)
         return x.clamp(min=0)
-
-    def phase(self, features: Tensor) -> Tensor:
-        """Phases `[batch, bins, frames]` in radians of "complex" features."""
-        return (features * self.scale + self.mean)[:, 1]
 
 
 def cosine_basis(coefficients: int, bands: int) -> Tensor:

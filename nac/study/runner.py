@@ -89,7 +89,7 @@ def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progre
         fact = train_system(system, audio.get, out / place, study.minutes, study.steps, progress, listen)
         rates = tuple(map(float, system.settings))
         versions = {system.name: (system.phase, str(place))}
-        if study.griffin_lim and system.phase == "transmitted" and system.representation != "waveform":
+        if study.griffin_lim and system.phase != "griffin-lim" and system.representation != "waveform":
             versions[f"{system.name} (Griffin–Lim)"] = ("griffin-lim", "")
         for name, (phase, curves) in versions.items():
             facts[name] = dataclasses.replace(fact, name=name, folder=curves)

@@ -19,6 +19,7 @@ from nac.study.autoencoders import (
     UNetAutoencoder,
     VariationalAutoencoder,
 )
+from nac.study.circle import OnCircle, direction
 from nac.study.config import SystemConfig
 from nac.study.losses import Reconstruction, StudyLoss
 from nac.study.quantize import Part
@@ -204,17 +205,15 @@ class SpectralSystem(System):
         estimate, penalty = self.network(target)
         # Of "complex" features only the magnitude: a difference of phases that ignores the circle teaches nothing.
         made = Reconstruction(target[:, :1], estimate[:, :1], samples, penalty=penalty)
-        angle = spectrum.angle()
+        # A phase that is not predicted is the true one here: the decoder has it, or finds its own.
+        phase = torch.polar(torch.ones_like(spectrum.real), spectrum.angle())
         if self.config.representation == "complex":
-            magnitude = spectrum.abs()
-            error = 1 - torch.cos(self.representation.phase(estimate) - angle)
-            made.phase = (error * magnitude).mean() / (magnitude.mean() + 1e-6)
+            predicted, weight = direction(estimate), spectrum.abs()
+            error = (1 - (predicted * phase.conj()).real) * weight
+            made.phase = (error.mean((1, 2)) / (weight.mean((1, 2)) + 1e-6)).mean()
+            phase = predicted if self.config.phase == "predicted" else phase
         if self.objective.needs_samples:
-            # A phase that is not predicted is the true one here: the decoder has it, or finds its own.
-            if self.config.phase == "predicted":
-                angle = self.representation.phase(estimate)
-            rebuilt = torch.polar(self.representation.magnitude(estimate), angle)
-            made.output = self.stft.inverse(rebuilt, samples.shape[-1])
+            made.output = self.stft.inverse(self.representation.magnitude(estimate) * phase, samples.shape[-1])
         return made
 
     def cut(self, samples: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -231,7 +230,7 @@ class SpectralSystem(System):
         magnitude = in_line(self.representation.magnitude(features))
         if self.config.phase == "griffin-lim":
             return griffin_lim(self.stft, magnitude, samples)[0]
-        angle = beside[0][None] if beside else in_line(self.representation.phase(features))
+        angle = beside[0][None] if beside else in_line(direction(features).angle())
         return self.stft.inverse(torch.polar(magnitude, angle), samples)[0]
 
     def beside(self, samples: int, setting: int) -> list[Part]:
@@ -293,4 +292,6 @@ def _network(config: SystemConfig, shape: Shape) -> Network:
             raise OptionError(f"{config.name}: chunks of {shape[2]} samples cannot be divided by four "
                               f"{len(config.channels)} times; give fewer channels or another hop")
         return WaveAutoencoder(shape, config)
+    if config.representation == "complex":
+        return OnCircle(NETWORKS[config.architecture]((3, *shape[1:]), config))
     return NETWORKS[config.architecture](shape, config)

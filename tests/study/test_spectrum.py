@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from nac.study.circle import direction, lift
 from nac.study.representations import Representation, cosine_basis
 from nac.study.spectrum import Stft, griffin_lim
 
@@ -42,8 +43,10 @@ def test_features_have_unit_size_and_give_their_magnitude_back(kind: str) -> Non
         filters = representation.get_buffer("filters")
         assert float((filters @ back - filters @ true).norm() / (filters @ true).norm()) < 0.2
     if kind == "complex":
-        turned = torch.polar(torch.ones_like(true), representation.phase(features) - spectrum.angle())
+        turned = torch.polar(torch.ones_like(true), direction(features).angle() - spectrum.angle())
         assert torch.allclose(turned.real, torch.ones_like(true), atol=1e-4)
+        turned = direction(lift(features)) - direction(features)
+        assert float(turned.abs().max()) < 1e-3
 
 
 def test_cosines_are_orthonormal() -> None:
