@@ -15,12 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-import numpy as np
-
 from nac.errors import DamagedError, OptionError
 from nac.files import NewFile
 from nac.format.entropy_tables import tables_beside, tables_field
-from nac.format.frames import Frames, FrameWriter, frames_of, side_codebooks, split_changes
+from nac.format.frames import FrameWriter, runs_of, side_codebooks, split_changes
 from nac.format.header import TABLES, Metadata, frame_count, read_header
 from nac.format.layout import ENTROPY, PACKED, default_block_frames
 from nac.format.scan import Scanner, find_samples, is_seekable
@@ -78,8 +76,8 @@ def reduce(source: Source, target: Source, kbps: int, entropy: bool | None = Non
             reduced = _recoded(reduced, entropy)
         scanner = Scanner(stream, meta)
         writer = FrameWriter(out, reduced)
-        for frames in frames_of(scanner):
-            writer.push(_first_codebooks(frames, meta, reduced))
+        for run in runs_of(scanner):
+            writer.copy(run)
         writer.finish(_known(scanner.samples))
     return reduced
 
@@ -93,16 +91,6 @@ def _recoded(meta: Metadata, entropy: bool) -> Metadata:
         return replace(meta, coding=PACKED, extra=extra)
     tables = tables_beside(default_weights(), meta.fingerprint)
     return replace(meta, coding=ENTROPY, extra=(*extra, tables_field(tables)))
-
-
-def _first_codebooks(frames: Frames, meta: Metadata, reduced: Metadata) -> Frames:
-    if meta.channels == 1:
-        return Frames(frames.codes[:, : reduced.codebooks], frames.lags)
-    mid = meta.codebooks - side_codebooks(meta, frames.lags)[:, None]
-    reduced_mid = reduced.codebooks - side_codebooks(reduced, frames.lags)[:, None]
-    columns = np.arange(reduced.codebooks)[None]
-    columns = columns + np.where(columns < reduced_mid, 0, mid - reduced_mid)
-    return Frames(np.take_along_axis(frames.codes, columns, axis=1), frames.lags)
 
 
 def _known(samples: int | None) -> int:
@@ -152,8 +140,8 @@ def trim(source: Source, target: Source, start: float = 0.0, end: float | None =
             raise OptionError(f"the times {start} to {end} seconds hold less than a sample")
         trimmed = replace(meta, samples=samples, block_frames=block_frames)
         writer = FrameWriter(out, trimmed)
-        for frames in frames_of(Scanner(stream, meta), first, trimmed.frames):
-            writer.push(frames)
+        for run in runs_of(Scanner(stream, meta), first, trimmed.frames):
+            writer.copy(run)
         writer.finish(samples)
     return Trimmed(trimmed, first / meta.frame_rate, last / meta.sample_rate)
 
@@ -208,9 +196,9 @@ def concatenate(sources: Sequence[Source], target: Source) -> Metadata:
         for piece in pieces:
             with piece.opened() as stream:
                 left = piece.kept
-                for part in frames_of(Scanner(stream, piece.meta)):  # to the end, for damage there
-                    writer.push(part[:left])
-                    left -= len(part)
+                for run in runs_of(Scanner(stream, piece.meta)):  # to the end, for damage there
+                    writer.copy(run.first(left))
+                    left -= len(run)
         writer.finish(samples)
     return meta
 
@@ -248,7 +236,7 @@ class _Piece:
     def edge(self, place: int) -> tuple[bytes, int]:
         """Codes and side codebooks of the first (0) or last (-1) frame."""
         with self.opened() as stream:
-            frame = next(frames_of(Scanner(stream, self.meta), self.frames - 1 if place else 0, 1))
+            frame = next(runs_of(Scanner(stream, self.meta), self.frames - 1 if place else 0, 1)).unpack()
         return frame.codes.tobytes(), int(side_codebooks(self.meta, frame.lags)[0])
 
 

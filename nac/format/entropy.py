@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nac.errors import DamagedError, OptionError
-from nac.format.bits import Codes, pack_rows, packed_bytes, unpack_codes
+from nac.format.bits import Codes, pack_codes, pack_rows, packed_bytes, unpack_codes
+from nac.format.codebooks import first_codebooks
 from nac.format.entropy_contexts import contexts_of, looks_back
 from nac.format.entropy_range import Decoder, encode_decisions
 from nac.format.entropy_tables import EntropyTables, tables_for
@@ -48,22 +49,45 @@ class EntropyPayload:
                     out[index] = payload
         return out
 
-    def decode(self, payloads: Sequence[bytes], frames: int, lags: Sequence[int]) -> Codes:
-        """Payloads to codes, uint16 `[blocks, frames, codebooks]`. Raises DamagedError when they cannot be codes."""
-        codes = np.empty((len(payloads), frames, self._meta.codebooks), np.uint16)
+    def decode(
+        self, payloads: Sequence[bytes], frames: int, lags: Sequence[int], codebooks: int | None = None
+    ) -> Codes:
+        """Payloads to codes, uint16 `[blocks, frames, codebooks]`. Raises DamagedError when they cannot be codes.
+
+        codebooks: how many of them, over all channels, are left when the bit rate is lowered; what follows the last
+        of them in a payload is not looked at then.
+        """
+        codes = np.empty((len(payloads), frames, codebooks or self._meta.codebooks), np.uint16)
         for block, payload, lag in zip(codes, payloads, lags, strict=True):
             self._decode(payload, lag, block)
         return codes
 
-    def _split(self, lag: int) -> tuple[int, ...]:
-        return split_codebooks(self._meta.codebooks, self._meta.channels, lag)
+    def shorten(self, payloads: Sequence[bytes], frames: int, codebooks: int) -> list[bytes]:
+        """Payloads of mono blocks to those of their first codebooks: what `encode` makes of these codes.
+
+        They are read as far as needed, but not coded anew: the first bytes do not depend on what follows.
+        """
+        shortest = packed_bytes(frames * codebooks, self._meta.bits)
+        out = []
+        for payload in payloads:
+            codes = np.empty((frames, codebooks), np.uint16)
+            decoder = self._decode(payload, 0, codes)
+            if decoder is None:
+                out += self._encode(codes[None], 0)
+                continue
+            short = decoder.taken()
+            out.append(short if len(short) < shortest else pack_codes(codes.reshape(-1), self._meta.bits))
+        return out
+
+    def _split(self, lag: int, codebooks: int | None = None) -> tuple[int, ...]:
+        return split_codebooks(codebooks or self._meta.codebooks, self._meta.channels, lag)
 
     def _encode(self, codes: npt.NDArray[np.integer], lag: int) -> list[bytes]:
         """Blocks with the same lag."""
         blocks, frames, codebooks = codes.shape
         taken = np.empty((blocks, codebooks, frames, self._meta.bits), np.uint16)
         first = 0
-        for count in self._split(lag):
+        for count in self._split(lag, codebooks):
             columns = codes[:, :, first : first + count]
             ranks = np.stack(
                 [self._tables.ranks[index][columns[:, :, index]] for index in range(count)]
@@ -96,25 +120,36 @@ class EntropyPayload:
         out: npt.NDArray[np.uint16] = one << 1 | (path[..., None] >> (bits - 1 - levels) & 1).astype(np.uint16)
         return out
 
-    def _decode(self, payload: bytes, lag: int, out: npt.NDArray[np.uint16]) -> None:
-        frames, codebooks = out.shape
+    def _decode(self, payload: bytes, lag: int, out: npt.NDArray[np.uint16]) -> Decoder | None:
+        """Fill `out`, `[frames, codebooks]`, with as many codebooks as it has; returns what stands behind the last
+        code read, None if the payload is packed."""
+        frames, kept = out.shape
+        codebooks = self._meta.codebooks
         size = packed_bytes(frames * codebooks, self._meta.bits)
         if len(payload) > size:
             raise DamagedError("the payload is longer than packed codes")
         if len(payload) == size:
             if payload[-1] & (1 << -frames * codebooks * self._meta.bits % 8) - 1:
                 raise DamagedError("the padding of the payload is not zero")
-            out[:] = unpack_codes(payload, frames * codebooks, self._meta.bits).reshape(frames, codebooks)
-            return
+            codes = unpack_codes(payload, frames * codebooks, self._meta.bits).reshape(1, frames, codebooks)
+            out[:] = first_codebooks(codes, [lag], self._meta.channels, kept)[0]
+            return None
         decoder = Decoder(payload, self._prepared.probability)
         first = 0
-        for count in self._split(lag):
+        wanted = self._split(lag, kept)
+        for channel, (count, keep) in enumerate(zip(self._split(lag), wanted, strict=True)):
+            more = any(wanted[channel + 1 :])
             ranks = np.zeros((count, 1, frames), np.int64)
-            for index in range(count):
+            for index in range(count if more else keep):
                 ranks[index, 0] = self._ranks(decoder, ranks, index)
-                out[:, first + index] = self._prepared.codes[index][ranks[index, 0]]
-            first += count
-        decoder.finish()
+                if index < keep:
+                    out[:, first + index] = self._prepared.codes[index][ranks[index, 0]]
+            first += keep
+            if not more:
+                break
+        if kept == codebooks:
+            decoder.finish()
+        return decoder
 
     def _ranks(self, decoder: Decoder, ranks: Ranks, codebook: int) -> list[int]:
         """The ranks of one codebook in all frames; `ranks` holds those of the codebooks before it."""

@@ -125,6 +125,12 @@ class Decoder:
         self._value, self._size, self._next = value, size, at
         return found
 
+    def taken(self) -> bytes:
+        """The bytes that `encode_decisions` makes of the decisions taken so far."""
+        # The lower end of the range, as one long number, is what the bytes say less what they are beyond it.
+        start = int.from_bytes(self._data[: self._next].ljust(self._next, b"\0"), "big") - self._value
+        return ((start + LOW - 1) >> 24).to_bytes(self._next - HEAD + 1, "big").rstrip(b"\0")
+
     def finish(self) -> None:
         """After the last decision. Raises DamagedError if bytes are left over."""
         if len(self._data) > self._next - HEAD + 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from nac.errors import DamagedError
 from nac.format.bits import Codes
 from nac.format.blocks import BlockWriter
+from nac.format.entropy import EntropyPayload
 from nac.format.header import Metadata, pack_header
 from nac.format.layout import MAX_LAG, Layout, split_codebooks
 from nac.format.payload import payload_coder
@@ -43,42 +45,80 @@ def intact_blocks(scanner: Scanner) -> Iterator[RawBlock]:
         yield item
 
 
-def read_frames(stream: BinaryIO, meta: Metadata, first: int = 0, count: int | None = None) -> Iterator[Frames]:
-    """The frames of a file from `first` on, `count` of them or all, in batches; the stream stands at its first block.
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Says of payloads that cannot be read what follows from it."""
+    try:
+        yield
+    except DamagedError as error:
+        raise DamagedError(f"the file cannot be edited: {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Blocks that follow one another, all with the same number of frames, and what is wanted of them: `count` frames
+    from frame `skip` of the first on."""
+
+    layout: Layout
+    blocks: Sequence[RawBlock]
+    skip: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def first(self, count: int) -> Run:
+        """The first frames, or all if there are not so many."""
+        return replace(self, count=max(0, min(count, self.count)))
+
+    def without(self, blocks: int) -> Run:
+        """What is left behind the first blocks, which are wanted whole."""
+        return replace(self, blocks=self.blocks[blocks:], count=self.count - blocks * self.blocks[0].frames)
+
+    def unpack(self, codebooks: int | None = None) -> Frames:
+        """The frames; with fewer codebooks over all channels if told so.
+
+        Raises DamagedError when the codes of a block cannot be read.
+        """
+        frames = self.blocks[0].frames
+        blocks = self.blocks[: -(-(self.skip + self.count) // frames)]
+        lags = np.array([block.side_lag for block in blocks], np.uint8)
+        with _refusing():
+            payloads = [block.payload for block in blocks]
+            codes = payload_coder(self.layout.meta).decode(payloads, frames, lags.tolist(), codebooks)
+        whole = Frames(codes.reshape(-1, codes.shape[2]), np.repeat(lags, frames))
+        return whole[self.skip : self.skip + self.count]
+
+
+def read_frames(stream: BinaryIO, meta: Metadata) -> Iterator[Frames]:
+    """The frames of a file, in batches; the stream stands at its first block.
+
+    Raises DamagedError when a block is damaged.
+    """
+    for run in runs_of(Scanner(stream, meta)):
+        yield run.unpack()
+
+
+def runs_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Iterator[Run]:
+    """The blocks of a file with the frames from `first` on, `count` of them or all.
 
     Raises DamagedError when a block that is needed is damaged.
     """
-    yield from frames_of(Scanner(stream, meta), first, count)
-
-
-def frames_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Iterator[Frames]:
-    """As `read_frames`, from a scanner."""
     skip = first - (scanner.seek(first) if first else 0)
     batch: list[RawBlock] = []
     wanted = None if count is None else skip + count  # counted from the block that the scanner stands at
     for block in intact_blocks(scanner) if wanted != 0 else ():
         if batch and (len(batch) == BATCH or block.frames != batch[0].frames):
-            yield _unpack(scanner.layout, batch)[skip:]
+            yield Run(scanner.layout, batch, skip, len(batch) * batch[0].frames - skip)
             batch, skip = [], 0
         batch.append(block)
         if wanted is not None:
             wanted -= block.frames
             if wanted <= 0:
-                yield _unpack(scanner.layout, batch)[skip : len(batch) * block.frames + wanted]
+                yield Run(scanner.layout, batch, skip, len(batch) * block.frames + wanted - skip)
                 return
     if batch:
-        yield _unpack(scanner.layout, batch)[skip:]
-
-
-def _unpack(layout: Layout, batch: list[RawBlock]) -> Frames:
-    """Blocks with the same number of frames; one with another number is a batch of its own."""
-    frames = batch[0].frames
-    lags = np.array([block.side_lag for block in batch], np.uint8)
-    try:
-        codes = payload_coder(layout.meta).decode([block.payload for block in batch], frames, lags.tolist())
-    except DamagedError as error:
-        raise DamagedError(f"the file cannot be edited: {error}") from None
-    return Frames(codes.reshape(-1, layout.meta.codebooks), np.repeat(lags, frames))
+        yield Run(scanner.layout, batch, skip, len(batch) * batch[0].frames - skip)
 
 
 class FrameWriter:
@@ -94,6 +134,38 @@ class FrameWriter:
         self._coder = payload_coder(meta)
         self._rest: list[Frames] = []
         target.write(pack_header(meta))
+
+    def copy(self, run: Run) -> None:
+        """Append blocks of another file, with their first codebooks if this one has fewer.
+
+        Where a whole block becomes a block, its payload is taken as it is if possible, otherwise coded anew.
+        """
+        whole = 0
+        if not run.skip and run.blocks[0].frames == self._layout.block_frames and not any(map(len, self._rest)):
+            whole = len(run) // self._layout.block_frames
+            payloads = self._payloads(run.blocks[:whole], run.layout.meta)
+            if payloads is None:
+                whole = 0
+            else:
+                self._write_payloads(payloads, [block.side_lag for block in run.blocks[:whole]])
+        rest = run.without(whole)
+        if len(rest):
+            self.push(rest.unpack(self._layout.meta.codebooks))
+
+    def _payloads(self, blocks: Sequence[RawBlock], theirs: Metadata) -> list[bytes] | None:
+        """What the payloads of whole blocks become here, None if they must be coded anew."""
+        ours = self._layout.meta
+        one, other = ((meta.channels, meta.bits, meta.coding, meta.tables) for meta in (ours, theirs))
+        payloads = [block.payload for block in blocks]
+        if one != other or ours.codebooks > theirs.codebooks:
+            return None
+        if ours.codebooks == theirs.codebooks:
+            return payloads
+        coder = payload_coder(theirs)
+        if isinstance(coder, EntropyPayload) and ours.channels == 1:
+            with _refusing():
+                return coder.shorten(payloads, ours.block_frames, ours.codebooks)
+        return None
 
     def push(self, frames: Frames) -> None:
         """Append frames."""
@@ -123,8 +195,12 @@ class FrameWriter:
     def _write(self, frames: Frames, size: int) -> None:
         lags = frames.lags[::size].tolist()
         payloads = self._coder.encode(frames.codes.reshape(-1, size, self._layout.meta.codebooks), lags)
-        packed = self._writer.packed
-        self._target.write(b"".join([packed(payload, size, lag) for payload, lag in zip(payloads, lags, strict=True)]))
+        self._write_payloads(payloads, lags, size)
+
+    def _write_payloads(self, payloads: Sequence[bytes], lags: Sequence[int], size: int | None = None) -> None:
+        frames, packed = size or self._layout.block_frames, self._writer.packed
+        blocks = [packed(payload, frames, lag) for payload, lag in zip(payloads, lags, strict=True)]
+        self._target.write(b"".join(blocks))
 
 
 def side_codebooks(meta: Metadata, lags: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

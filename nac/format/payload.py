@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nac.format.bits import Codes, pack_rows, unpack_rows
+from nac.format.codebooks import first_codebooks
 from nac.format.entropy import EntropyPayload
 from nac.format.header import Metadata
 from nac.format.layout import ENTROPY, PACKED
@@ -25,8 +26,13 @@ class PayloadCoder(Protocol):
     def encode(self, codes: npt.NDArray[np.integer], lags: Sequence[int]) -> list[bytes]:
         """Codes `[blocks, frames, codebooks]` to the payload of each block."""
 
-    def decode(self, payloads: Sequence[bytes], frames: int, lags: Sequence[int]) -> Codes:
-        """Payloads to codes, uint16 `[blocks, frames, codebooks]`. Raises DamagedError when they cannot be codes."""
+    def decode(
+        self, payloads: Sequence[bytes], frames: int, lags: Sequence[int], codebooks: int | None = None
+    ) -> Codes:
+        """Payloads to codes, uint16 `[blocks, frames, codebooks]`. Raises DamagedError when they cannot be codes.
+
+        codebooks: how many of them, over all channels, are left when the bit rate is lowered; None: all.
+        """
 
 
 class PackedPayload:
@@ -38,6 +44,7 @@ class PackedPayload:
     """
 
     def __init__(self, meta: Metadata) -> None:
+        self.channels = meta.channels
         self.codebooks = meta.codebooks
         self.bits = meta.bits
 
@@ -45,9 +52,12 @@ class PackedPayload:
         rows = pack_rows(codes.reshape(len(codes), -1), self.bits)
         return [row.tobytes() for row in rows]
 
-    def decode(self, payloads: Sequence[bytes], frames: int, lags: Sequence[int]) -> Codes:
+    def decode(
+        self, payloads: Sequence[bytes], frames: int, lags: Sequence[int], codebooks: int | None = None
+    ) -> Codes:
         rows = np.frombuffer(b"".join(payloads), np.uint8).reshape(len(payloads), -1)
-        return unpack_rows(rows, frames * self.codebooks, self.bits).reshape(-1, frames, self.codebooks)
+        codes = unpack_rows(rows, frames * self.codebooks, self.bits).reshape(-1, frames, self.codebooks)
+        return first_codebooks(codes, lags, self.channels, codebooks or self.codebooks)
 
 
 CODERS: dict[int, Callable[[Metadata], PayloadCoder]] = {PACKED: PackedPayload, ENTROPY: EntropyPayload}

@@ -71,6 +71,26 @@ def test_decisions_come_back_and_take_what_they_are_worth(decisions):
     assert 8 * len(data) <= worth * 1.002 + 9
 
 
+@SLOW
+@given(st.lists(st.tuples(st.integers(1, 16383), st.booleans()), min_size=1, max_size=200), st.data())
+def test_the_bytes_of_the_first_decisions_are_known_from_those_of_all(decisions, data):
+    taken = [2 * chance + one for chance, one in decisions]
+    decoder = Decoder(encode_decisions(taken), [chance for chance, _ in decisions])
+    for number in range(data.draw(st.integers(0, len(taken)))):
+        assert decoder.taken() == encode_decisions(taken[:number])
+        decoder.paths([0, number], 1, 1, [()], 1)
+
+
+def test_the_bytes_of_the_first_decisions_after_a_carry():
+    """The bytes of all decisions begin with ff, those of the first with 00 after a carry, and the reverse."""
+    for length in range(1, 400):
+        decisions = [2 * 1 + 0] * length + [2 * 16383 + 0] * 3
+        decoder = Decoder(encode_decisions(decisions), [taken >> 1 for taken in decisions])
+        for number in range(len(decisions)):
+            assert decoder.taken() == encode_decisions(decisions[:number])
+            decoder.paths([0, number], 1, 1, [()], 1)
+
+
 def test_a_carry_runs_through_bytes_that_are_full():
     """The value of the range passes a byte boundary long after the bytes above it were written."""
     for length in range(1, 400):
@@ -153,11 +173,17 @@ def cut(data, kbps, entropy=None):
 
 
 @pytest.mark.parametrize("kbps", [1, 3, 5, 6])
-@pytest.mark.parametrize("channels", [1, 2])
-def test_reducing_gives_what_coding_at_the_lower_rate_gives(channels, kbps):
+@pytest.mark.parametrize("channels, lag", [(1, 0), (2, 4), (2, 20)])
+@pytest.mark.parametrize("noise", ["none", "all codebooks of a block", "the first ones", "the last ones"])
+def test_reducing_gives_what_coding_at_the_lower_rate_gives(channels, lag, kbps, noise):
+    """Blocks with noise are packed, as a whole or when they are reduced."""
     meta = replace(CODED, samples=24000 * 3, channels=channels, block_frames=50)
     frames = frame_count(meta.samples, 24000)
-    packed = file_of(replace(meta, coding=0, extra=()), likely_codes(TABLES, 12, frames).T, lag=4 * (channels - 1))
+    codes = likely_codes(TABLES, 12, frames).T
+    books = {"none": slice(0), "all codebooks of a block": slice(12), "the first ones": slice(3)}
+    shape = codes[50:100, books.get(noise, slice(6, 12))].shape
+    codes[50:100, books.get(noise, slice(6, 12))] = np.random.default_rng(0).integers(0, 1024, shape)
+    packed = file_of(replace(meta, coding=0, extra=()), codes, lag)
     lower = cut(packed, kbps)
     source = io.BytesIO(lower)
     low_meta = read_header(source)
@@ -166,7 +192,7 @@ def test_reducing_gives_what_coding_at_the_lower_rate_gives(channels, kbps):
     for block in BlockReader(source, low_meta):
         direct += writer.block(block.codes, block.side_lag)
     direct += writer.end(low_meta.samples)
-    whole = file_of(meta, likely_codes(TABLES, 12, frames).T, lag=4 * (channels - 1))
+    whole = file_of(meta, codes, lag)
     assert cut(whole, kbps) == direct
     assert cut(direct, kbps, entropy=False) == lower
 
@@ -186,6 +212,57 @@ def test_trimming_and_joining():
     other = make(coded(replace(META, samples=24000), make_tables(seed=5)))
     with pytest.raises(OptionError, match="different tables"):
         concatenate([io.BytesIO(data), io.BytesIO(other.data)], io.BytesIO())
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_whole_blocks_are_copied_not_coded_anew(monkeypatch, channels):
+    meta = replace(CODED, samples=24000 * 3, channels=channels)
+    data = file_of(meta, likely_codes(TABLES, 12, meta.frames).T, lag=4 * (channels - 1))
+    coded_anew = {"encode": 0, "decode": 0}
+
+    def counting(name, function):
+        def counted(coder, codes, *arguments):
+            coded_anew[name] += len(codes)
+            return function(coder, codes, *arguments)
+
+        monkeypatch.setattr(EntropyPayload, name, counted)
+
+    counting("encode", EntropyPayload.encode)
+    counting("decode", EntropyPayload.decode)
+    parts = [io.BytesIO(), io.BytesIO()]
+    trim(io.BytesIO(data), parts[0], 0, 1)
+    trim(io.BytesIO(data), parts[1], 1)
+    assert max(coded_anew.values()) <= 2  # of 16 blocks: the last of each part
+    concatenate([io.BytesIO(part.getvalue()) for part in parts], joined := io.BytesIO())
+    assert joined.getvalue() == data and max(coded_anew.values()) <= 5  # and the frames on both sides of the joint
+    assert cut(data, 6) == data and max(coded_anew.values()) <= 6
+    shifted = io.BytesIO()
+    trim(io.BytesIO(data), shifted, 0.1)
+    assert min(coded_anew.values()) > 14  # no block is as it was
+
+
+@SLOW
+@given(st.lists(st.integers(1, 30_000), min_size=1, max_size=3), st.sampled_from([1, 2]), st.integers(0, 60))
+def test_editing_coded_files_is_editing_packed_ones(lengths, channels, start):
+    made = []
+    for number, samples in enumerate(lengths):
+        meta = replace(CODED, samples=samples, channels=channels, codebooks=4, kbps=2)
+        codes = likely_codes(TABLES, 4, meta.frames, number).T
+        metas = (meta, replace(meta, coding=0, extra=()))
+        made.append([file_of(one, codes, channels - 1) for one in metas])
+    for edit, *arguments in ((concatenate,), (trim, start / 50)):
+        try:
+            results = []
+            for kind in (0, 1):
+                sources = [io.BytesIO(pair[kind]) for pair in made]
+                edit(sources if edit is concatenate else sources[0], target := io.BytesIO(), *arguments)
+                results.append(read(target.getvalue()))
+        except OptionError:  # nothing is left
+            assert edit is trim
+            continue
+        (meta, items, _), (packed_meta, packed, _) = results
+        assert replace(meta, coding=0, extra=()) == packed_meta
+        assert all(same_codes(one.codes, other.codes) for one, other in zip(items, packed, strict=True))
 
 
 def test_a_file_without_the_tables_it_needs_is_refused():

@@ -12,6 +12,7 @@ from nac.errors import DamagedError, FormatError
 from nac.format import layout, payload
 from nac.format.blocks import Block, BlockReader
 from nac.format.check import check
+from nac.format.codebooks import first_codebooks
 from nac.format.edit import reduce, trim
 from nac.format.header import read_header
 from nac.format.scan import Damage
@@ -28,12 +29,13 @@ class Squeezed:
     def encode(self, codes, lags):
         return [zlib.compress(block.astype(">u2").tobytes()) for block in codes]
 
-    def decode(self, payloads, frames, lags):
+    def decode(self, payloads, frames, lags, codebooks=None):
         try:
             data = b"".join(zlib.decompress(one) for one in payloads)
         except zlib.error:
             raise DamagedError("the payload is no compressed data") from None
-        return np.frombuffer(data, ">u2").astype(np.uint16).reshape(-1, frames, self.meta.codebooks)
+        codes = np.frombuffer(data, ">u2").astype(np.uint16).reshape(-1, frames, self.meta.codebooks)
+        return first_codebooks(codes, lags, self.meta.channels, codebooks or self.meta.codebooks)
 
 
 @pytest.fixture(autouse=True)
