@@ -3,6 +3,7 @@
     python scripts/study.py --quick --out runs/quick
     python scripts/study.py run scripts/studies/latent.toml --train AUDIO --clips CLIPS --out runs/latent
     python scripts/study.py compare runs/latent runs/architecture --out runs/both
+    python scripts/study.py document STUDY.md runs/latent runs/representation
     python scripts/study.py classify AUDIO --features log-mel --features nac:6 --out runs/classify
     python scripts/study.py train AUDIO --preset complex --epochs 5 --max-files 50 --out runs/complex
     python scripts/study.py compress runs/complex in.wav out.nst
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from tqdm import tqdm
 
 from nac.audio import AudioWriter
@@ -35,6 +37,7 @@ from nac.files import NewFile
 from nac.study.classify import judge, read_clips, write_verdicts
 from nac.study.coder import load_coder
 from nac.study.config import StudyConfig, SystemConfig, build, read_study, safe
+from nac.study.document import fill
 from nac.study.features import parse_features
 from nac.study.presets import PRESETS
 from nac.study.results import Results, compare_results
@@ -44,6 +47,21 @@ from nac.study.sounds import write_sounds
 
 STUDIES = Path(__file__).parent / "studies"
 PATH = click.Path(path_type=Path)
+
+
+threads_option = click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+                              help="CPU threads; with 1 as many studies can run side by side as there are cores.")
+
+
+@contextmanager
+def computing_with(threads: int) -> Iterator[None]:
+    """So many threads of torch, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -67,7 +85,7 @@ def main(context: click.Context, quick: bool, out: Path | None) -> None:
             raise click.UsageError("--quick goes without a command")
         return
     if not quick or out is None:
-        raise click.UsageError("give a command (run, compare, classify, train, compress, decompress), "
+        raise click.UsageError("give a command (run, compare, document, classify, train, compress, decompress), "
                                "or --quick --out DIR")
     with one_line():
         run_quick(out)
@@ -99,9 +117,10 @@ def run_quick(out: Path) -> None:
 @click.option("--clips", type=PATH, required=True, help="Folder of clips to judge, in folders by kind.")
 @click.option("--out", type=PATH, required=True, help="Folder of the results; one begun before is gone on with.")
 @click.option("--minutes", type=float, help="Training time of each system, instead of the study's.")
-def run(study: Path, train: Path, clips: Path, out: Path, minutes: float | None) -> None:
+@threads_option
+def run(study: Path, train: Path, clips: Path, out: Path, minutes: float | None, threads: int) -> None:
     """Train and judge the systems of the file STUDY."""
-    with one_line():
+    with one_line(), computing_with(threads):
         new_figure(1, 1)
         config = read_study(study)
         if minutes is not None:
@@ -116,6 +135,16 @@ def compare(folders: tuple[Path, ...], out: Path) -> None:
     """Put the results in FOLDERS into one table and chart."""
     with one_line():
         _show(compare_results(folders, out), out)
+
+
+@main.command()
+@click.argument("page", type=PATH)
+@click.argument("folders", nargs=-1, required=True, type=PATH)
+@click.option("--pictures", type=PATH, help="Folder for the charts over bit rate, which the page then shows.")
+def document(page: Path, folders: tuple[Path, ...], pictures: Path | None) -> None:
+    """Put the results in FOLDERS into the Markdown file PAGE, each at the place that bears its folder's name."""
+    with one_line():
+        fill(page, folders, pictures)
 
 
 @main.command()
@@ -150,11 +179,12 @@ def classify(audio: Path, features: tuple[str, ...], seconds: float, per_recordi
 @click.option("--mel-weight", type=float, help="Weight of the mel loss.")
 @click.option("--store-phase", is_flag=True, help="Transmit the phase instead of predicting it.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=JSON", help="Any other setting of the system.")
+@threads_option
 def train(audio: Path, preset: str, out: Path, clips: Path | None, minutes: float, epochs: float, max_files: int,
           max_seconds: float, channels: str | None, mel_weight: float | None, store_phase: bool,
-          changes: tuple[str, ...]) -> None:
+          changes: tuple[str, ...], threads: int) -> None:
     """Train one system on the folder AUDIO, and say what it does to some clips."""
-    with one_line():
+    with one_line(), computing_with(threads):
         system = PRESETS[preset]
         values: dict[str, Any] = {}
         if channels is not None:
@@ -177,10 +207,11 @@ def train(audio: Path, preset: str, out: Path, clips: Path | None, minutes: floa
                                     max_files=max_files, max_seconds=max_seconds, progress=True, listen=True)
         click.echo(f"{facts.parameters / 1e6:.2f} M parameters, {facts.steps} steps; "
                    f"compression, input over latent: {facts.compression:.1f}")
-        table = [["setting", "clips", "bytes", "kbps", "SNR (dB)", "SI-SDR (dB)", "LSD (dB)"]]
+        table = [["setting", "clips", "bytes", "16-bit PCM / bytes", "kbps", "SNR (dB)", "SI-SDR (dB)", "LSD (dB)"]]
         for line in report(coder, clips or audio):
             scores = ["–" if value is None else f"{value:.2f}" for value in line.scores.values()]
-            table.append([str(line.setting), str(line.clips), str(line.bytes), f"{line.kbps:.2f}", *scores])
+            table.append([str(line.setting), str(line.clips), str(line.bytes), f"{line.compression:.1f}",
+                          f"{line.kbps:.2f}", *scores])
         click.echo(aligned(table))
 
 

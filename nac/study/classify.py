@@ -26,6 +26,7 @@ from nac.training.data import Corpus, audible, cut, load_corpus
 
 Table = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
+TABLE = "classify.md"
 HIDDEN, STEPS, RATE, DECAY, DROPOUT = 64, 300, 3e-3, 0.05, 0.3
 
 
@@ -172,7 +173,7 @@ def write_verdicts(verdicts: Sequence[Verdict], clips: Clips, out: Path) -> list
                        for i, label in enumerate(clips.labels))
     note = "Every clip is judged by a classifier that has heard no clip of its recording."
     text = f"{markdown(table)}\n\n{counts}. {note}\n\n![Confusion matrices](confusion.png)\n"
-    for name, content in (("classify.md", text), ("classify.csv", csv_text(table))):
+    for name, content in ((TABLE, text), ("classify.csv", csv_text(table))):
         with NewFile(out / name) as new:
             new.file.write(content.encode())
     save(confusion_picture(verdicts, clips.labels), out / "confusion.png")

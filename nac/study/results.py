@@ -58,11 +58,15 @@ class Facts:
 
 @dataclass
 class Results:
-    """Rows of the sweep over all systems and codecs, and facts of the systems by name."""
+    """Rows of the sweep over all systems and codecs, and facts of the systems by name.
+
+    `minutes`: training time of each system, 0 if it was not the same for all or limited otherwise.
+    """
 
     name: str
     rows: list[Row]
     facts: dict[str, Facts] = field(default_factory=dict)
+    minutes: float = 0.0
 
     def summaries(self, by_kind: bool = False) -> list[Summary]:
         """Over all kinds of sound together, or one by one."""
@@ -78,7 +82,8 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         summaries, kinds = self.summaries(), self.summaries(by_kind=True)
         table = self.table(summaries)
-        _put(folder / FILE, json.dumps({"name": self.name, "rows": [dataclasses.asdict(row) for row in self.rows],
+        _put(folder / FILE, json.dumps({"name": self.name, "minutes": self.minutes,
+                                        "rows": [dataclasses.asdict(row) for row in self.rows],
                                         "facts": [dataclasses.asdict(fact) for fact in self.facts.values()]}))
         _put(folder / "table.csv", csv_text(table))
         _put(folder / "clips.csv", clips_csv(self.rows))
@@ -134,7 +139,7 @@ def read_results(folder: Path) -> Results:
         values: dict[str, Any] = json.loads((folder / FILE).read_text())
         rows = [Row(**row) for row in values["rows"]]
         facts = [Facts(**fact) for fact in values["facts"]]
-        return Results(str(values["name"]), rows, {fact.name: fact for fact in facts})
+        return Results(str(values["name"]), rows, {fact.name: fact for fact in facts}, float(values.get("minutes", 0)))
     except OSError:
         raise OptionError(f"{folder} holds no results of a study; give a folder that scripts/study.py made") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -159,7 +164,8 @@ def compare_results(folders: Sequence[Path], out: Path) -> Results:
     labels = [results.name for results in read]
     if len(set(labels)) < len(labels):
         labels = [folder.name if len({f.name for f in folders}) == len(folders) else str(folder) for folder in folders]
-    merged = Results(" and ".join(labels), [])
+    times = {results.minutes for results in read}
+    merged = Results(" and ".join(labels), [], minutes=times.pop() if len(times) == 1 else 0.0)
     others: set[tuple[str, float, str, str]] = set()
     for label, results in zip(labels, read, strict=True):
         names = {name: f"{label}: {name}" if uses.count(name) > 1 else name for name in results.facts}

@@ -95,7 +95,7 @@ def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progre
             facts[name] = dataclasses.replace(fact, name=name, folder=curves)
             trained.append((Trained(name, str(out / place), rates, phase), rates))
     rows = sweep(references, [*trained, *codecs], metrics=METRICS, cache=out / "cache", progress=step)
-    results = Results(study.name, rows, facts)
+    results = Results(study.name, rows, facts, 0.0 if study.steps else study.minutes)
     results.write(out)
     count = min(study.examples, len(references))
     examples = [references[i * len(references) // count] for i in range(count)]

@@ -22,13 +22,19 @@ SHOWN = ("snr", "si_sdr", "log_spectral_distance")
 
 @dataclass(frozen=True)
 class Report:
-    """A system at one setting: bytes of the coded clips, their seconds, and mean scores."""
+    """A system at one setting: bytes of the coded clips, their seconds, mean scores, and the system's rate in Hz."""
 
     setting: int
     clips: int
     bytes: int
     seconds: float
     scores: dict[str, float | None]
+    sample_rate: int
+
+    @property
+    def compression(self) -> float:
+        """Size of the clips as 16-bit samples over that of the coded files."""
+        return 2 * self.seconds * self.sample_rate / self.bytes if self.bytes else 0.0
 
     @property
     def kbps(self) -> float:
@@ -69,4 +75,4 @@ def _report(coder: Coder, sounds: Sequence[Audio], setting: int) -> Report:
         data = coder.compress(x, rate, setting)
         total += len(data)
         scores.append(score(x, coder.decompress(data)[0][0], rate, metrics=SHOWN))
-    return Report(setting, len(sounds), total, sum(map(len, sounds)) / rate, means(scores))
+    return Report(setting, len(sounds), total, sum(map(len, sounds)) / rate, means(scores), rate)

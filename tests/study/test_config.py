@@ -1,4 +1,6 @@
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -69,6 +71,20 @@ def test_what_is_not_possible_is_said_in_one_line(text: str, said: str, tmp_path
     with pytest.raises(OptionError) as caught:
         read_study(path)
     assert said in str(caught.value) and "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("present", ["tomllib", "tomli", None])
+def test_either_reader_of_toml_will_do(present: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "study.toml").write_text("[defaults]\nlatent = 64")
+    reader = ModuleType("reader")
+    reader.loads = lambda text: {"defaults": {"latent": int(text.split()[-1])}}  # type: ignore[attr-defined]
+    for name in ("tomllib", "tomli"):
+        monkeypatch.setitem(sys.modules, name, reader if name == present else None)
+    if present:
+        assert read_study(tmp_path / "study.toml").systems[0].latent == 64
+    else:
+        with pytest.raises(OptionError, match="pip install"):
+            read_study(tmp_path / "study.toml")
 
 
 def test_a_missing_study_is_said(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from nac.evaluation.cache import Cache
 from nac.study import runner
 from nac.study.config import make_study, read_study
 from nac.study.corpus import batches, read_corpus
+from nac.study.document import fill, place
 from nac.study.results import compare_results, read_results
 from nac.study.runner import InterruptedStudy, run_study
 from nac.study.sounds import tone, write_sounds
@@ -109,6 +110,40 @@ def test_results_are_compared_on_common_clips(audio: Path, tmp_path: Path) -> No
     for folder in (two, tmp_path / "none"):
         with pytest.raises(OptionError):
             compare_results([one, folder], tmp_path / "both")
+
+
+def test_results_stand_in_their_place_on_a_page(audio: Path, tmp_path: Path) -> None:
+    run(audio, tmp_path / "one", system=[{"name": "a|b"}], name="first")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "classify.md").write_text("| features |\n| --- |\n| log-mel |\n\n![x](confusion.png)\n")
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    empty = "".join(f"# {name}\n<!-- results: {name} -->\n<!-- end -->\n" for name in ("one", "two", "three"))
+    page.write_text(empty)
+    fill(page, [tmp_path / "one", tmp_path / "two"], tmp_path / "pictures")
+    text = page.read_text()
+    first, second, third = text.split("# ")[1:]
+    assert "Means over all clips (music 1, other 1)." in first and first.count("\n| a\\|b |") == 2
+    assert "![Scores over true bit rate: first](../pictures/one.png)" in first
+    assert (tmp_path / "pictures" / "one.png").stat().st_size > 1000
+    assert "| log-mel |" in second and "png" not in second and third == empty.split("# ")[3]
+    fill(page, [tmp_path / "two", tmp_path / "one"], tmp_path / "pictures")
+    assert page.read_text() == text
+    for folder in ("none", "docs"):
+        with pytest.raises(OptionError):
+            fill(page, [tmp_path / folder])
+    (tmp_path / "one").rename(tmp_path / "four")
+    with pytest.raises(OptionError, match="no place for four"):
+        fill(page, [tmp_path / "four"])
+    assert page.read_text() == text
+
+
+def test_the_page_of_the_bench_has_a_place_for_every_study() -> None:
+    root = Path(__file__).parents[2]
+    text = (root / "STUDY.md").read_text(encoding="utf-8")
+    for path in (root / "scripts" / "studies").glob("*.toml"):
+        if path.stem != "quick":
+            assert "new" in place(text, path.stem, "new")
 
 
 def test_a_codec_in_two_results_counts_once(audio: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
     assert "1 steps" in done.output  # half a second in crops of a quarter, two at a time
     config = json.loads((tmp_path / "out" / "system.json").read_text())["system"]
     assert config["channels"] == [4, 6] and config["phase"] == "transmitted" and ["mel", 0.5] in config["loss"]
+    assert "phase" not in dict(config["loss"])
     coded, back = tmp_path / "x.nst", tmp_path / "back.wav"
     done = call(script, "compress", tmp_path / "out", tmp_path / "audio" / "0.wav", coded)
     assert done.exit_code == 0 and f"{coded.stat().st_size} bytes" in done.output
@@ -51,6 +52,8 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [
     ("run", "none.toml", "--train", ".", "--clips", ".", "--out", "{out}"),
     ("compare", "{out}", "--out", "{out}"),
+    ("document", "none.md", "{out}"),
+    ("document", str(SCRIPT), "{out}"),
     ("classify", "none", "--out", "{out}"),
     ("classify", "none", "--features", "nothing", "--out", "{out}"),
     ("train", "none", "--out", "{out}"),
