@@ -94,8 +94,8 @@ class Codec:
                effort: str | int = "default", tags: Tags = (), entropy: bool | None = None) -> bytes:
         """`[channels, samples]` or `[samples]`, 1 or 2 channels, full scale −1..1, to the bytes of a `.nac` file.
 
-        `entropy`: code without loss in fewer bytes, about a sixth less, at some cost in time; None is the default,
-        where the weights have tables for it.
+        `entropy`: code without loss in fewer bytes, about a sixth less, at some cost in time; None: where the weights
+        have tables for it.
 
         Raises:
             AudioError: another shape, or values that are no finite numbers.

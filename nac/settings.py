@@ -6,7 +6,7 @@ from nac.errors import OptionError
 
 MAX_KBPS = 24
 #: Whether codes are entropy coded unless told otherwise, where the weights have tables for it.
-ENTROPY_DEFAULT = False
+ENTROPY_DEFAULT = True
 #: Width of the codebook search by name.
 EFFORTS = {"fast": 1, "default": 6, "best": 32}
 

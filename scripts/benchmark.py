@@ -3,6 +3,7 @@
 \b
     python scripts/benchmark.py
     python scripts/benchmark.py --chart cost.png --only-chart    # time and memory, for 1 s to 1 h of audio
+    python scripts/benchmark.py --only-edits                     # commands that need no model
     python scripts/benchmark.py --jobs 16                        # many files: --jobs against threads
     pip install --no-deps encodec einops      # for the rows of EnCodec (its code; random weights serve for speed)
 
@@ -43,17 +44,21 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
 @click.option("--chart", type=click.Path(path_type=Path), help="Picture (.png, .svg, .pdf) of the cost over length.")
 @click.option("--longest", default=60.0, type=click.FloatRange(0.1), show_default=True, help="Minutes, in the chart.")
 @click.option("--only-chart", is_flag=True, help="Draw the chart, measure nothing else.")
+@click.option("--only-edits", is_flag=True, help="Time work on files without the model, measure nothing else.")
 @click.option("--jobs", type=click.IntRange(2), metavar="N", help="Time a folder of N files; measure nothing else.")
 @click.option("--model", type=click.Path(path_type=Path), help="Weights for --jobs instead of the packaged ones.")
 def main(
     threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart: Path | None, longest: float,
-    only_chart: bool, jobs: int | None, model: Path | None,
+    only_chart: bool, only_edits: bool, jobs: int | None, model: Path | None,
 ) -> None:  # fmt: skip
     if only_chart and chart is None:
         raise click.UsageError("--only-chart needs --chart, the picture to write")
     try:
         if jobs is not None:
             many_files(jobs, seconds, model)
+            return
+        if only_edits:
+            editing()
             return
         if chart is not None:
             new_figure(1, 1)  # a missing matplotlib shall not show after an hour
@@ -66,9 +71,7 @@ def main(
         for length, encoded, decoded in over_length([60 * count for count in minutes]):
             row(f"{length / 60:g} min", f"{encoded.peak:.0f}", f"{decoded.peak:.0f}",
                 f"{encoded.wall:.1f}", f"{decoded.wall:.1f}")
-        table("Work on files without the model, 60 minutes at 24 kbps", "command | times real time")
-        for name, times in edits().items():
-            row(name, f"{times:,.0f}x")
+        editing()
         table("Start-up", "command | seconds")
         for name, wall in start_up().items():
             row(name, f"{wall:.2f}")
@@ -137,6 +140,14 @@ def many_files(count: int, seconds: int, model: Path | None, rounds: int = 3) ->
     table(f"{count} files of {seconds} s at 6 kbps on {cores} processors: times real time", "way | encode | decode")
     for name in ways:
         row(name, *(f"{count * seconds / min(walls[name, verb]):.1f}x" for verb in ("encode", "decode")))
+
+
+def editing() -> None:
+    """The table of commands that work on files without the model."""
+    table("Work on files without the model, 60 minutes at 24 kbps: times real time", "command | packed | entropy coded")
+    packed, coded = edits(), edits(entropy=True)
+    for name, times in packed.items():
+        row(name, f"{times:,.0f}x", f"{coded[name]:,.0f}x")
 
 
 def complexity() -> None:

@@ -75,7 +75,7 @@ def test_blocks_decode_as_the_whole(codec: nac.Codec) -> None:
 
 @pytest.mark.parametrize(("kbps", "share"), [(1, 1.05), (2, 1.05), (6, 1.02), (12, 1.02), (24, 1.02)])
 def test_the_label_is_true(codec: nac.Codec, kbps: int, share: float) -> None:
-    data = codec.encode(sound(1, 240_000), 24_000, kbps, effort="fast")
+    data = codec.encode(sound(1, 240_000), 24_000, kbps, effort="fast", entropy=False)
     rate = len(data) * 8 / 10
     assert kbps * 1000 <= rate < kbps * 1000 * share
     stereo = codec.encode(sound(2, 240_000), 24_000, 6, effort="fast")

@@ -1,5 +1,6 @@
 """Files coded by the shipped model must decode for ever, and to the sound that they were coded from."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import nac
 from nac.evaluation.spectra import mel_distance
+from nac.format.layout import ENTROPY
 from tests.sounds import golden_sound
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -33,6 +35,16 @@ def test_golden_files_decode(codec: nac.Codec, name: str, most: float) -> None:
 def test_silence_decodes_to_silence(codec: nac.Codec) -> None:
     decoded, _ = codec.decode(codec.encode(np.zeros(48_000, np.float32), 24_000, 6))
     assert np.abs(decoded).max() < 2e-3
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_entropy_coding_is_the_default_and_saves_a_tenth(codec: nac.Codec, name: str) -> None:
+    """The packaged weights have tables, and these are theirs."""
+    original, rate = golden_sound(name)
+    usual, packed = codec.encode(original, rate, 6), codec.encode(original, rate, 6, entropy=False)
+    assert nac.read_header(io.BytesIO(usual)).coding == ENTROPY
+    assert len(usual) < 0.9 * len(packed)
+    assert np.array_equal(codec.decode(usual)[0], codec.decode(packed)[0])
 
 
 def test_more_bits_sound_better(codec: nac.Codec) -> None:

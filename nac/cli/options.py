@@ -125,9 +125,9 @@ def output_options(verb: Verb) -> Verb:
     return verb
 
 
-def entropy_option(default: str = "on by default" if ENTROPY_DEFAULT else "off by default") -> Callable[[Verb], Verb]:
+def entropy_option(default: str = "on" if ENTROPY_DEFAULT else "off") -> Callable[[Verb], Verb]:
     """The option that chooses between entropy coded and packed codes."""
-    what = f"Entropy code the codes: smaller by about a sixth, without loss; {default}."
+    what = f"Entropy code the codes: smaller by about a sixth, without loss [default: {default}]."
     return click.option("--entropy/--no-entropy", default=None, help=what)
 
 

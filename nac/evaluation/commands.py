@@ -8,17 +8,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from nac.format.blocks import BlockWriter
+from nac.format.entropy_tables import tables_beside, tables_field
 from nac.format.header import Metadata, frame_count, pack_header
-from nac.format.layout import Layout, default_block_frames
+from nac.format.layout import ENTROPY, Layout, default_block_frames
+from nac.format.payload import payload_coder
+from nac.packaged import default_weights
 
 NAC = (sys.executable, "-m", "nac")
 RATE = 24_000
+SOME = 20
+"""Blocks that differ, in files of made-up codes."""
 
 
 @dataclass(frozen=True)
@@ -73,36 +79,62 @@ def lengths_up_to(longest: float) -> list[float]:
     return [float(np.round(value)) for value in np.geomspace(1, longest, steps + 1)]
 
 
-def edits(minutes: int = 60, kbps: int = 24) -> dict[str, float]:
-    """How many times faster than real time `nac reduce` and `nac trim` are, start of the program included.
+def edits(minutes: int = 60, kbps: int = 24, entropy: bool = False) -> dict[str, float]:
+    """How many times faster than real time, counting the whole file, work without the model is, start of the program
+    included.
 
-    The file has so many minutes of codes that are noise, which costs what any other codes do.
+    The file has so many minutes of codes that are noise, which costs what any other codes do; entropy coded, they are
+    codes of which the packaged tables expect that there are such.
+
+    Raises:
+        WeightsError: there are no tables beside the packaged weights.
     """
     seconds = minutes * 60
     with tempfile.TemporaryDirectory() as folder:
-        whole, part = Path(folder, "whole.nac"), str(Path(folder, "part.nac"))
-        write_codes(whole, seconds, kbps)
+        names = ("whole", "first", "second", "part")
+        whole, first, second, part = (str(Path(folder, f"{name}.nac")) for name in names)
+        write_codes(Path(whole), seconds, kbps, entropy)
+        middle = str(seconds // 2)
         commands = {
-            f"nac reduce ({kbps} to 6 kbps)": ["reduce", str(whole), part, "--kbps", "6"],
-            "nac trim (half of it)": ["trim", str(whole), part, "--start", str(seconds / 4),
-                                      "--end", str(seconds * 3 / 4)],
+            f"nac reduce ({kbps} to 6 kbps)": ["reduce", whole, part, "--kbps", "6"],
+            "nac trim (half of it)": ["trim", whole, first, "--end", middle],
+            "nac trim (the other half)": ["trim", whole, second, "--start", middle],
+            "nac cat (both halves)": ["cat", first, second, "-o", part],
+            "nac trim (half of it, from within a block)": ["trim", whole, part, "--start", middle + ".5"],
+            "nac tag": ["tag", whole, "--set", "TITLE=Noise"],
         }  # fmt: skip
-        return {name: seconds / run_command([*NAC, *command, "--quiet", "--force"]).wall
+        options = {"reduce": ("--quiet", "--force"), "trim": ("--quiet", "--force"), "cat": ("--force",)}
+        return {name: seconds / run_command([*NAC, *command, *options.get(command[0], ())]).wall
                 for name, command in commands.items()}
 
 
-def write_codes(path: Path, seconds: float, kbps: int) -> None:
-    """A mono `.nac` file of so many seconds whose codes are noise."""
+def write_codes(path: Path, seconds: float, kbps: int, entropy: bool = False) -> None:
+    """A mono `.nac` file of so many seconds whose codes are noise, or such as the packaged tables expect."""
     samples = int(seconds * RATE)
     size = default_block_frames(1, kbps)
     meta = Metadata(RATE, 1, samples, kbps, 2 * kbps, 0, "noise", block_frames=size)
-    writer, rng = BlockWriter(meta), np.random.default_rng(0)
-    (codebooks,) = Layout(meta).split(0)
-    frames = frame_count(samples, RATE)
+    rng = np.random.default_rng(0)
+    if entropy:
+        tables = tables_beside(default_weights())
+        meta = replace(meta, fingerprint=tables.model, coding=ENTROPY, extra=(tables_field(tables),))
+    writer, frames = BlockWriter(meta), frame_count(samples, RATE)
+    drawn = [_likely(meta, rng) if entropy else rng.integers(0, 1024, (2 * kbps, size)) for _ in range(SOME)]
+    full = [payload_coder(meta).encode(codes.T[None], [0])[0] for codes in drawn]
     with path.open("wb") as file:
         file.write(pack_header(meta))
-        for first in range(0, frames, size):
-            file.write(writer.block([rng.integers(0, 1024, (codebooks, min(size, frames - first)))]))
+        for number, first in enumerate(range(0, frames, size)):
+            rest = frames - first
+            whole, codes = full[number % SOME], drawn[number % SOME]
+            file.write(writer.packed(whole, size) if rest >= size else writer.block([codes[:, :rest]]))
+
+
+def _likely(meta: Metadata, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
+    """Codes of a block, `[codebooks, frames]`, as likely as the tables have it: what they read out of noise."""
+    noise = b"\1" + rng.bytes(Layout(meta).payload_bytes(meta.block_frames) - 3) + b"\1"
+    # All codebooks but the last, since the noise must not be held against the length that it would have.
+    codes = payload_coder(meta).decode([noise], meta.block_frames, [0], meta.codebooks - 1)[0]
+    found: npt.NDArray[np.uint16] = np.concatenate([codes, rng.integers(0, 1024, (meta.block_frames, 1))], 1).T
+    return found
 
 
 def start_up(rounds: int = 5) -> dict[str, float]:

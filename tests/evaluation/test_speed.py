@@ -13,6 +13,8 @@ from nac.evaluation.complexity import parts
 from nac.evaluation.plots import save
 from nac.evaluation.speed import measure_tool
 from nac.format.check import check
+from nac.format.frames import read_frames
+from nac.format.header import read_header
 from nac.models.layers import DepthwiseConv
 from tests.conftest import small_model
 
@@ -63,8 +65,19 @@ def test_codes_of_noise_are_an_intact_file(tmp_path: Path) -> None:
 
 def test_edits_are_timed() -> None:
     times = edits(minutes=1)
-    assert [name.split(" (")[0] for name in times] == ["nac reduce", "nac trim"]
+    assert {name.split(" (")[0] for name in times} == {"nac reduce", "nac trim", "nac cat", "nac tag"}
     assert all(value > 0 for value in times.values())
+
+
+def test_likely_codes_are_an_intact_file_and_smaller(tmp_path: Path) -> None:
+    write_codes(tmp_path / "packed.nac", 61.5, 24)
+    write_codes(tmp_path / "coded.nac", 61.5, 24, entropy=True)
+    report = check(tmp_path / "coded.nac")
+    assert report.intact and report.duration == 61.5 and report.kbps == 24
+    sizes = [(tmp_path / f"{name}.nac").stat().st_size for name in ("coded", "packed")]
+    assert 0.4 * sizes[1] < sizes[0] < 0.95 * sizes[1]
+    with (tmp_path / "coded.nac").open("rb") as stream:
+        assert sum(map(len, read_frames(stream, read_header(stream)))) == report.frames
 
 
 @pytest.mark.parametrize("name", ["opus", "mp3"])

@@ -12,6 +12,8 @@ from nac.codec import Codec
 from nac.errors import WeightsError
 from nac.format.edit import reduce
 from nac.format.entropy_tables import has_tables, load_tables, register_tables, save_tables, tables_path
+from nac.format.header import read_header
+from nac.format.layout import ENTROPY, PACKED
 from nac.models.weights import save_model
 from tests.conftest import small_model, speech_like
 
@@ -60,6 +62,23 @@ def test_tables_that_are_missing_or_for_other_weights_are_an_error(codec, tmp_pa
     assert not has_tables(path, number) and has_tables(path, number + 1)
     with pytest.raises(WeightsError, match="for other weights"):
         other.encode(sound, 24_000, entropy=True)
+
+
+def test_the_default_is_to_code_where_the_weights_have_tables(codec, tmp_path):
+    def coding(data):
+        return read_header(io.BytesIO(data)).coding
+
+    path, sound = tmp_path / "other.safetensors", speech_like(24_000)
+    number = save_model(small_model(seed=1, codebook_size=1024), path, generation=0)
+    other = Codec.load(path)
+    usual, packed = codec.encode(sound, 24_000), codec.encode(sound, 24_000, entropy=False)
+    assert coding(usual) == ENTROPY and usual == codec.encode(sound, 24_000, entropy=True)
+    assert coding(packed) == PACKED
+    assert coding(other.encode(sound, 24_000)) == PACKED  # no tables
+    save_tables(tables_path(path), make_arrays(codebooks=48), number + 1)
+    assert coding(other.encode(sound, 24_000)) == PACKED  # tables for other weights
+    save_tables(tables_path(path), make_arrays(codebooks=48), number)
+    assert coding(other.encode(sound, 24_000)) == ENTROPY
 
 
 def test_reading_and_editing_need_no_torch(codec, tmp_path):

@@ -1,4 +1,4 @@
-"""Every single bit flipped in three small files, and every cut of them: noticed, and what is left is right.
+"""Every single bit flipped in some small files, and every cut of them: noticed, and what is left is right.
 
 `NAC_EVERY=1 python -m pytest tests/format/test_every_change.py` tries all; by default a sample, one of 29.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from entropy_tools import make_tables
 
 from nac.errors import NacError
 from nac.format.blocks import Block, BlockReader, Damage
@@ -17,7 +18,11 @@ from nac.format.header import read_header
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STEP = 1 if os.environ.get("NAC_EVERY") else 29
-FILES = pytest.mark.parametrize("name", ["nac-24k-mono", "nac-24k-stereo", "synthetic-stereo-unknown-length"])
+FILES = pytest.mark.parametrize("name", [
+    "nac-24k-mono", "nac-24k-stereo", "synthetic-stereo-unknown-length", "synthetic-entropy-mono",
+    "synthetic-entropy-stereo-unknown-length",
+])  # fmt: skip
+TABLES = make_tables()  # of the entropy coded files
 
 
 def read(data: bytes) -> tuple[list[Block | Damage], int | None] | None:
