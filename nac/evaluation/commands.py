@@ -133,7 +133,8 @@ def _likely(meta: Metadata, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     noise = b"\1" + rng.bytes(Layout(meta).payload_bytes(meta.block_frames) - 3) + b"\1"
     # All codebooks but the last, since the noise must not be held against the length that it would have.
     codes = payload_coder(meta).decode([noise], meta.block_frames, [0], meta.codebooks - 1)[0]
-    found: npt.NDArray[np.uint16] = np.concatenate([codes, rng.integers(0, 1024, (meta.block_frames, 1))], 1).T
+    last = rng.integers(0, 1024, (meta.block_frames, 1), np.uint16)
+    found: npt.NDArray[np.uint16] = np.concatenate([codes, last], 1).T
     return found
 
 
