@@ -32,7 +32,7 @@ from nac.audio import AudioWriter
 from nac.errors import NacError, OptionError
 from nac.evaluation.clips import load_audio
 from nac.evaluation.plots import new_figure
-from nac.evaluation.tables import aligned
+from nac.evaluation.tables import aligned, cell, heading
 from nac.files import NewFile
 from nac.study.classify import judge, read_clips, write_verdicts
 from nac.study.coder import load_coder
@@ -42,7 +42,7 @@ from nac.study.features import parse_features
 from nac.study.presets import PRESETS
 from nac.study.results import Results, compare_results
 from nac.study.runner import run_study
-from nac.study.single import report, train_single
+from nac.study.single import SHOWN, report, train_single
 from nac.study.sounds import write_sounds
 
 STUDIES = Path(__file__).parent / "studies"
@@ -70,7 +70,8 @@ def one_line() -> Iterator[None]:
     try:
         yield
     except (NacError, OSError) as error:
-        print(f"study: {error}", file=sys.stderr)
+        system = isinstance(error, OSError) and error.filename and error.strerror
+        print(f"study: {error.filename}: {error.strerror}" if system else f"study: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
@@ -116,7 +117,8 @@ def run_quick(out: Path) -> None:
 @click.option("--train", type=PATH, required=True, help="Folder of audio to learn from.")
 @click.option("--clips", type=PATH, required=True, help="Folder of clips to judge, in folders by kind.")
 @click.option("--out", type=PATH, required=True, help="Folder of the results; one begun before is gone on with.")
-@click.option("--minutes", type=float, help="Training time of each system, instead of the study's.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True),
+              help="Training time of each system, instead of the study's.")
 @threads_option
 def run(study: Path, train: Path, clips: Path, out: Path, minutes: float | None, threads: int) -> None:
     """Train and judge the systems of the file STUDY."""
@@ -171,8 +173,10 @@ def classify(audio: Path, features: tuple[str, ...], seconds: float, per_recordi
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="spectrogram", show_default=True)
 @click.option("--out", type=PATH, required=True, help="Folder of the system; one begun before is gone on with.")
 @click.option("--clips", type=PATH, help="Folder of clips for the report; without it, AUDIO.")
-@click.option("--minutes", type=float, default=10.0, show_default=True, help="Training time.")
-@click.option("--epochs", type=float, default=0.0, help="Instead of minutes: times the length of the audio.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+              help="Training time.")
+@click.option("--epochs", type=click.FloatRange(0), default=0.0,
+              help="Instead of minutes: times the length of the audio.")
 @click.option("--max-files", type=click.IntRange(0), default=0, help="Files to learn from, at most; 0 is all.")
 @click.option("--max-seconds", type=click.FloatRange(0), default=0.0, help="Seconds of each, at most; 0 is all.")
 @click.option("--channels", help="Widths of the encoder's steps, such as 32,64,128.")
@@ -207,9 +211,9 @@ def train(audio: Path, preset: str, out: Path, clips: Path | None, minutes: floa
                                     max_files=max_files, max_seconds=max_seconds, progress=True, listen=True)
         click.echo(f"{facts.parameters / 1e6:.2f} M parameters, {facts.steps} steps; "
                    f"compression, input over latent: {facts.compression:.1f}")
-        table = [["setting", "clips", "bytes", "16-bit PCM / bytes", "kbps", "SNR (dB)", "SI-SDR (dB)", "LSD (dB)"]]
+        table = [["setting", "clips", "bytes", "16-bit PCM / bytes", "kbps", *map(heading, SHOWN)]]
         for line in report(coder, clips or audio):
-            scores = ["–" if value is None else f"{value:.2f}" for value in line.scores.values()]
+            scores = [cell(name, line.scores) for name in SHOWN]
             table.append([str(line.setting), str(line.clips), str(line.bytes), f"{line.compression:.1f}",
                           f"{line.kbps:.2f}", *scores])
         click.echo(aligned(table))

@@ -28,7 +28,7 @@ class Report:
     clips: int
     bytes: int
     seconds: float
-    scores: dict[str, float | None]
+    scores: dict[str, float | None]  # those of `SHOWN`
     sample_rate: int
 
     @property

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -8,6 +9,8 @@ import soundfile
 from click.testing import CliRunner, Result
 
 import nac
+from nac.study.coder import load_coder
+from nac.study.single import report
 
 from .small import SMALL, sound
 
@@ -38,6 +41,11 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "compression, input over latent: " in done.output and "SI-SDR" in done.output
     assert "1 steps" in done.output  # half a second in crops of a quarter, two at a time
+    lines = done.output.splitlines()
+    heading = next(i for i, line in enumerate(lines) if line.startswith("setting"))
+    row = dict(zip(re.split(r"  +", lines[heading]), lines[heading + 2].split(), strict=True))
+    scores = report(load_coder(tmp_path / "out"), tmp_path / "audio")[0].scores
+    assert row["SNR (dB)"] == f"{scores['snr']:.2f}" and row["SI-SDR (dB)"] == f"{scores['si_sdr']:.2f}"
     config = json.loads((tmp_path / "out" / "system.json").read_text())["system"]
     assert config["channels"] == [4, 6] and config["phase"] == "transmitted" and ["mel", 0.5] in config["loss"]
     assert "phase" not in dict(config["loss"])
@@ -62,6 +70,7 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
     ("train", ".", "--set", "nothing=1", "--out", "{out}"),
     ("compress", "none", "none.wav", "{out}/x"),
     ("decompress", "none", "none", "{out}/x.wav"),
+    ("--quick", "--out", str(SCRIPT)),
 ])
 def test_failures_are_one_line(script: ModuleType, arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = call(script, *(argument.format(out=tmp_path) for argument in arguments))
@@ -71,7 +80,8 @@ def test_failures_are_one_line(script: ModuleType, arguments: tuple[str, ...], t
 
 
 def test_wrong_usage(script: ModuleType) -> None:
-    for arguments in ((), ("--quick",), ("--quick", "--out", "x", "compare", "a", "--out", "b")):
+    for arguments in ((), ("--quick",), ("--quick", "--out", "x", "compare", "a", "--out", "b"),
+                      ("train", ".", "--minutes", "0", "--out", "x"), ("train", ".", "--epochs", "-1", "--out", "x")):
         assert call(script, *arguments).exit_code == 2
 
 

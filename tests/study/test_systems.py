@@ -129,6 +129,17 @@ def test_other_rates_and_channels_are_converted() -> None:
     assert coder.decompress(coder.compress(np.zeros((1, 0)), 8000))[0].shape == (1, 0)
 
 
+@pytest.mark.parametrize("sample_rate", [16_000, 22_050])
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_other_rates_and_lengths_of_chunks(sample_rate: int, seconds: float) -> None:
+    for representation in ("log-mel", "waveform"):
+        coder = Coder(prepared(small(sample_rate=sample_rate, seconds=seconds, representation=representation,
+                                     n_fft=1024, hop=256, latent=512, phase="griffin-lim")))
+        assert abs(coder.system.crop / sample_rate - seconds) < 0.15 * seconds
+        y, rate = coder.decompress(coder.compress(sound(2 * sample_rate, rate=sample_rate), sample_rate))
+        assert y.shape == (1, 2 * sample_rate) and rate == sample_rate
+
+
 def test_what_is_no_sound_or_setting_is_said() -> None:
     coder = Coder(prepared(small()))
     for audio in (np.zeros((2, 2, 2)), np.array([0.0, np.nan]), np.zeros((0, 4))):
