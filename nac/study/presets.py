@@ -6,7 +6,7 @@ from nac.study.config import SystemConfig
 
 _COMPLEX = SystemConfig(
     name="complex", representation="complex", architecture="fully-conv", phase="predicted", quantizer="max-norm",
-    channels=(32, 64, 128, 128), bits=(8, 16), loss=(("l1", 1.0), ("phase", 1.0), ("mel", 1.0), ("stft", 0.5)),
+    channels=(32, 64, 128, 128), latent_channels=32, bits=(8, 16), loss=(("l1", 1.0), ("phase", 1.0), ("mel", 0.5)),
 )
 
 PRESETS: dict[str, SystemConfig] = {
