@@ -168,7 +168,8 @@ def _block_frames(stream: BinaryIO, meta: Metadata, first: int, last: int) -> tu
 
 
 def concatenate(sources: Sequence[Source], target: Source) -> Metadata:
-    """Write several files after one another into one, with the tags of the first. Returns its metadata.
+    """Write several files after one another into one, with the tags of the first, and entropy coded or packed as that
+    is. Returns its metadata.
 
     All must be of the same quantizer (fingerprint), bit rate, sample rate and channels. Each piece keeps all its
     frames, the last of which completes its end; so a piece begins 20 to 40 ms of silence after the end of the one
@@ -256,14 +257,11 @@ def _check_alike(one: _Piece, other: _Piece) -> None:
         "codebooks": "another bit rate (reduce the higher one first)",
         "bits": "codes of another size",
         "frame_rate": "another frame rate",
-        "coding": "codes stored in another way",
     }
     for name, what in names.items():
         if getattr(one.meta, name) != getattr(other.meta, name):
             label = other.source if isinstance(other.source, (str, os.PathLike)) else "one of the files"
             raise OptionError(f"{label} has {what} than the first file, so they cannot be joined")
-    if one.meta.tables != other.meta.tables:
-        raise OptionError("the files are entropy coded with different tables, so they cannot be joined")
 
 
 def _joined_samples(frames: int, last: _Piece) -> int:

@@ -147,13 +147,17 @@ def verdict(program):
     made, data, signed = mutate(program)
     place = int.from_bytes(program[-2:], "big")
     results = [read_all(stream) for stream in (io.BytesIO(data), Pipe(data, 1 + place % 997))]
-    for function, *arguments in (
-        (reduce, io.BytesIO(data), io.BytesIO(), 1),
-        (trim, io.BytesIO(data), io.BytesIO(), place % 50 / 40),
-        (concatenate, [io.BytesIO(data), io.BytesIO(made.data)], io.BytesIO()),
+    for function, source, *arguments in (
+        (reduce, io.BytesIO(data), 1),
+        (trim, io.BytesIO(data), place % 50 / 40),
+        (concatenate, [io.BytesIO(data), io.BytesIO(made.data)]),
     ):
+        target = io.BytesIO()
         with contextlib.suppress(NacError):
-            function(*arguments)
+            function(source, target, *arguments)
+            target.seek(0)
+            if not check(target).intact:
+                return f"{function.__name__} makes a damaged file"
     if (results[0] is None) != (results[1] is None) or not same_items(*results):
         return "a pipe is read unlike a file"
     items = results[0]

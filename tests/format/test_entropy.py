@@ -209,9 +209,18 @@ def test_trimming_and_joining():
     whole = io.BytesIO()
     concatenate(parts, whole)
     assert whole.getvalue() == data
-    other = make(coded(replace(META, samples=24000), make_tables(seed=5)))
-    with pytest.raises(OptionError, match="different tables"):
-        concatenate([io.BytesIO(data), io.BytesIO(other.data)], io.BytesIO())
+
+
+def test_files_of_all_codings_are_joined():
+    """Each as the first is coded, with its tables."""
+    codes = likely_codes(TABLES, 12, 51).T
+    metas = [CODED, META, coded(META, make_tables(seed=5))]
+    sources = [file_of(meta, codes) for meta in metas]
+    for first, meta in enumerate(metas):
+        concatenate([io.BytesIO(sources[index]) for index in (first, *range(3))], joined := io.BytesIO())
+        _, items, _ = read(joined.getvalue())
+        assert np.array_equal(np.concatenate([item.codes[0].T for item in items]), np.concatenate([codes] * 4))
+        assert joined.getvalue() == file_of(replace(meta, samples=4 * 51 * 480 - 480), np.concatenate([codes] * 4))
 
 
 @pytest.mark.parametrize("channels", [1, 2])
