@@ -34,7 +34,7 @@ def fill(page: Path, folders: Sequence[Path], pictures: Path | None = None) -> N
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"cannot read {page}: {getattr(error, 'strerror', None) or error}") from None
     for folder in folders:
-        name = folder.resolve().name
+        name = Path(os.path.abspath(folder)).name  # "." too has one; a link keeps its own
         text = place(text, name, section(folder, name, page, pictures), str(page))
     with NewFile(page) as new:
         new.file.write(text.encode())

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import soundfile
 
 from nac.errors import AudioError, OptionError
 from nac.evaluation.cache import Cache
-from nac.study import runner
+from nac.study import bench, runner
 from nac.study.config import make_study, read_study
 from nac.study.corpus import batches, read_corpus
 from nac.study.document import fill, place
@@ -144,6 +145,16 @@ def test_the_page_of_the_bench_has_a_place_for_every_study() -> None:
     for path in (root / "scripts" / "studies").glob("*.toml"):
         if path.stem != "quick":
             assert "new" in place(text, path.stem, "new")
+
+
+def test_judgements_are_of_the_code_that_codes() -> None:
+    found, left = set[str](), ["coder"]
+    while left:
+        name = left.pop()
+        found.add(name)
+        text = (Path(bench.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+        left += [other for other in re.findall(r"from nac\.study\.(\w+) import", text) if other not in found]
+    assert found == set(bench.CODING)
 
 
 def test_a_codec_in_two_results_counts_once(audio: Path, tmp_path: Path) -> None:
