@@ -42,7 +42,7 @@ class ModelConfig:
     #: Coefficients are coded as their power, so that errors grow with the level, as hearing forgives.
     companding: float = 0.6
     #: Weight of the energies' natural logarithm beside the coefficients.
-    energy_scale: float = 0.12
+    energy_scale: float = 0.19
     codebooks: int = 48
     codebook_size: int = 1024
     #: Largest correction of the encoder network, as a share of the frame's root mean square.

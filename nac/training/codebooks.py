@@ -7,6 +7,7 @@ millions of frames must not be forgotten within a few small batches.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nac.models.quantizer import ResidualQuantizer
 from nac.training import distributed
@@ -20,10 +21,11 @@ class CodebookTrainer(nn.Module):
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, quantizer: ResidualQuantizer, decay: float, hits: float, usage: Tensor | None = None) -> None:
+    def __init__(self, quantizer: ResidualQuantizer, decay: float, hits: float, usage: Tensor | None = None,
+                 beam: int = 1) -> None:
         super().__init__()
         books = quantizer.codebooks
-        self.decay = decay
+        self.decay, self.beam = decay, beam
         self.pending = self.age = 0
         share = torch.ones(books.shape[:2]) if usage is None else usage / usage.mean(1, keepdim=True)
         self.register_buffer("counts", (share.clamp(min=0.02) * hits).to(books))
@@ -31,7 +33,9 @@ class CodebookTrainer(nn.Module):
 
     def quantize(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor,
                  learn: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Greedy quantization of `[batch, frames, latent]` with `rate` `[batch]` stages for each example.
+        """Quantization of `[batch, frames, latent]` with `rate` `[batch]` stages for each example.
+
+        The search is greedy while the codebooks learn, and else `beam` paths wide, as in use.
 
         Returns the quantized latent, whose gradient passes straight through to `latent`; the commitment loss, the
         mean squared distance of what was coded of the latent from what its codes say; and the usage `[stages, size]`
@@ -39,6 +43,9 @@ class CodebookTrainer(nn.Module):
         """
         flat = latent.reshape(-1, latent.shape[-1])
         usage = torch.zeros_like(self.counts)
+        if self.beam > 1 and not learn:
+            total = self._search(quantizer, latent.detach(), rate, usage).reshape_as(flat)
+            return self._passed_on(quantizer, latent, total, rate, usage)
         with torch.no_grad():
             # The examples with the most stages first: those still being coded are then a slice, not a choice.
             order = rate.argsort(descending=True)
@@ -58,6 +65,24 @@ class CodebookTrainer(nn.Module):
             if self.age >= WRITE_EVERY:
                 self.write(quantizer)
             total = (flat.view_as(latent) - residual.view_as(latent)[order.argsort()]).reshape_as(flat)
+        return self._passed_on(quantizer, latent, total, rate, usage)
+
+    @torch.no_grad()
+    def _search(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor, usage: Tensor) -> Tensor:
+        """What the codes of a beam search say, in the shape of `latent`; their usage is added to `usage`."""
+        total = torch.zeros_like(latent)
+        for count in rate.unique().tolist():
+            chosen = (rate == count).nonzero()[:, 0]
+            codes = quantizer.encode(latent[chosen].flatten(0, 1), count, self.beam)  # [frames, count]
+            total[chosen] = quantizer.decode(codes.T[None]).view_as(latent[chosen])
+            usage[:count] += F.one_hot(codes, usage.shape[1]).sum(0)
+        return total
+
+    @staticmethod
+    def _passed_on(quantizer: ResidualQuantizer, latent: Tensor, total: Tensor, rate: Tensor,
+                   usage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Results of `quantize` for the quantized `total` `[batch · frames, latent]`."""
+        flat = latent.reshape_as(total)
         # One straight-through step around all stages together, and one commitment to their sum: a step for each stage
         # would tie the stages to each other.
         sizes = torch.tensor([quantizer.config.codebook_dim(count - 1) for count in rate.tolist()], device=rate.device)

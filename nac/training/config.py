@@ -43,11 +43,12 @@ class TrainingConfig:
     weight_decay: float = 0.0
     clip: float = 1.0
     #: Weights of the terms of the loss.
-    mel: float = 2.0
+    mel: float = 4.0
     si_sdr: float = 0.005
     loudness: float = 0.5
     envelope: float = 12.0
-    neurogram: float = 1.0
+    neurogram: float = 2.0
+    level: float = 0.2
     commitment: float = 1.0
     adversarial: float = 0.0
     feature: float = 0.0
@@ -66,6 +67,8 @@ class TrainingConfig:
     #: Decay a step of the codebooks' statistics (1 freezes the codebooks), and how many hits the start counts as.
     codebook_decay: float = 0.9998
     codebook_hits: float = 4000.0
+    #: Paths of the search while the codebooks are frozen.
+    beam: int = 4
     ema: float = 0.999
     bfloat16: bool = False
 

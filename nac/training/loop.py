@@ -41,7 +41,7 @@ class Trainer:
         self.model = model.to(self.device).train()
         model.encoder.half_blocks = model.decoder.half_blocks = config.bfloat16
         self.books = CodebookTrainer(model.quantizer, config.codebook_decay, config.codebook_hits,
-                                     usage).to(self.device)
+                                     usage, config.beam).to(self.device)
         model.encoder.requires_grad_(not config.decoder_only)
         self.objective = Objective(model, self.books, config).to(self.device)
         self.parallel = distributed.parallel(self.objective)

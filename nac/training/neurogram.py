@@ -16,6 +16,8 @@ FLOOR = -45.0
 #: Weights of a 3 by 3 patch: a Gaussian of deviation 0.5.
 PATCH = (0.0113034, 0.0838251, 0.0113034, 0.0838251, 0.6194858, 0.0838251, 0.0113034, 0.0838251, 0.0113034)
 LUMINANCE, STRUCTURE = 1e-2, 0.1
+#: Mean level of a band that may be off, and how far a reference level must lie over the floor to count: 2 and 16 dB.
+TOLERANCE, HEARD = 1.0, 8.0
 
 
 def erb_number(frequency: float) -> float:
@@ -60,8 +62,13 @@ class NeurogramLoss(nn.Module):
         power = (frames.real.square() + frames.imag.square()).transpose(1, 2) @ self.bands
         return 5 * (power + 1e-9).log10()
 
-    def forward(self, reference: Tensor, estimate: Tensor) -> Tensor:
-        """One value for each of `[batch, samples]`, 0 (alike) to about 2."""
+    def forward(self, reference: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
+        """Two values for each of `[batch, samples]`: unlikeness, 0 (alike) to about 2, and how far the bands' mean
+        levels are off beyond 2 dB, in units of 2 dB.
+
+        Scores that forgive what an equaliser could undo, PESQ's among them, reward a codec that turns down the bands
+        it codes badly; who listens hears it muffled. The second value forbids that.
+        """
         a, b = self.neurogram(reference), self.neurogram(estimate)
         peak = torch.maximum(a, b.detach()).amax(2, keepdim=True)
         floor = (peak + FLOOR).clamp(min=FLOOR)
@@ -72,7 +79,9 @@ class NeurogramLoss(nn.Module):
         both = self._blur(a * b) - mean_a * mean_b
         mean = (2 * mean_a * mean_b + LUMINANCE) / (mean_a.square() + mean_b.square() + LUMINANCE)
         pattern = (both + STRUCTURE) / ((var_a + 1e-4).sqrt() * (var_b + 1e-4).sqrt() + STRUCTURE)
-        return 1 - (mean * pattern).mean((-1, -2))
+        heard = (a > HEARD).float()
+        off = ((b - a) * heard).sum(1) / heard.sum(1).clamp(min=1)
+        return 1 - (mean * pattern).mean((-1, -2)), (off.abs() - TOLERANCE).relu().mean(-1)
 
     def _blur(self, x: Tensor) -> Tensor:
         out: Tensor = F.conv2d(F.pad(x[:, None], (1, 1, 1, 1), mode="replicate"), self.patch)

@@ -57,9 +57,9 @@ class Objective(nn.Module):
         if config.loudness:
             terms["loudness"] = self.loudness(samples, output).mean()
             loss = loss + config.loudness * terms["loudness"]
-        if config.neurogram:
-            terms["neurogram"] = self.neurogram(samples, output).mean()
-            loss = loss + config.neurogram * terms["neurogram"]
+        if config.neurogram or config.level:
+            terms["neurogram"], terms["level"] = (value.mean() for value in self.neurogram(samples, output))
+            loss = loss + config.neurogram * terms["neurogram"] + config.level * terms["level"]
         if config.envelope:
             envelope = self.envelope(samples, output)
             terms["envelope"] = envelope.mean()

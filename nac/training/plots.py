@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nac.errors import NacError
 
-TERMS = ("mel", "loudness", "envelope", "neurogram", "si_sdr", "commitment", "power", "judge")
+TERMS = ("mel", "loudness", "envelope", "neurogram", "level", "si_sdr", "commitment", "power", "judge")
 
 
 def read_metrics(folders: list[Path]) -> list[dict[str, float]]:
@@ -32,7 +32,7 @@ def plot_run(folders: list[Path], target: Path) -> None:
     from matplotlib import pyplot
 
     rows = read_metrics(folders)
-    figure, axes = pyplot.subplots(2, 5, figsize=(17, 6), constrained_layout=True)
+    figure, axes = pyplot.subplots(2, 6, figsize=(20, 6), constrained_layout=True)
     for axis, term in zip(axes.flat, TERMS, strict=False):
         points = [(row["hours"], row[term]) for row in rows if term in row]
         if points:
@@ -40,7 +40,7 @@ def plot_run(folders: list[Path], target: Path) -> None:
         axis.set_title(term.replace("_", "-").upper() if term == "si_sdr" else term)
         axis.set_xlabel("hours")
         axis.grid(alpha=0.3)
-    for axis, books in zip(axes.flat[len(TERMS):], ((0, 1, 5, 11), (12, 23, 35, 47)), strict=True):
+    for axis, books in zip(axes.flat[len(TERMS):], ((0, 1, 5, 11), (12, 23, 35, 47)), strict=False):
         for book in books:
             points = [(row["hours"], row[f"perplexity{book}"]) for row in rows if row.get(f"perplexity{book}", 0) > 1]
             if points:
@@ -50,5 +50,7 @@ def plot_run(folders: list[Path], target: Path) -> None:
         if axis.lines:
             axis.legend(fontsize=7)
         axis.grid(alpha=0.3)
+    for axis in axes.flat[len(TERMS) + 2:]:
+        axis.set_axis_off()
     figure.savefig(target, dpi=80)
     pyplot.close(figure)
