@@ -71,7 +71,7 @@ class CodebookTrainer(nn.Module):
     def _search(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor, usage: Tensor) -> Tensor:
         """What the codes of a beam search say, in the shape of `latent`; their usage is added to `usage`."""
         total = torch.zeros_like(latent)
-        for count in rate.unique().tolist():
+        for count in sorted(set(rate.tolist())):
             chosen = (rate == count).nonzero()[:, 0]
             codes = quantizer.encode(latent[chosen].flatten(0, 1), count, self.beam)  # [frames, count]
             total[chosen] = quantizer.decode(codes.T[None]).view_as(latent[chosen])
