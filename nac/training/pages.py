@@ -7,7 +7,6 @@ import numpy as np
 import soundfile
 import torch
 
-from nac.errors import OptionError
 from nac.evaluation.plots import clean_axes, new_figure, save, spectrogram_db
 from nac.models.model import NacModel
 from nac.training.plots import plot_run
@@ -40,8 +39,8 @@ def write_page(folder: Path, model: NacModel, clips: np.ndarray, step: int) -> N
         (target / "index.html").write_text(
             f"<!doctype html><meta charset='utf-8'><title>{folder.name}</title><h1>{folder.name}, step {step}</h1>"
             f"<img src='curves.png'>{''.join(rows)}\n", encoding="utf-8")
-    except (OptionError, OSError, ImportError) as error:
-        log.warning("no page of the run: %s", str(error).splitlines()[0])
+    except Exception as error:  # whatever is wrong with a picture, the training it shows is worth more
+        log.warning("no page of the run: %s: %s", type(error).__name__, (str(error).splitlines() or [""])[0])
 
 
 @torch.inference_mode()

@@ -182,6 +182,17 @@ def test_a_page_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pyt
     assert "no page" in caplog.text and run.step == 1
 
 
+def test_a_fault_in_a_picture_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object) -> None:
+        raise ValueError("no such panel")
+
+    monkeypatch.setattr("nac.training.pages.plot_run", fault)
+    run = trainer(tmp_path)
+    run.run(Budget(steps=1), progress=False, page_minutes=60)
+    assert "no such panel" in caplog.text and run.step == 1
+
+
 def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path) -> None:
     trainer(tmp_path).save()
     with pytest.raises(WeightsError, match="another model"):
