@@ -56,6 +56,13 @@ def test_more_bits_sound_better(codec: nac.Codec) -> None:
     assert distances == sorted(distances, reverse=True) and distances[-1] < 0.6 * distances[0]
 
 
+def test_what_the_channels_share_is_in_the_middle(codec: nac.Codec) -> None:
+    """Two channels that are alike come back alike to the bit: a side channel without codes is silent."""
+    voice, rate = golden_sound("nac-24k-mono")
+    decoded, _ = codec.decode(codec.encode(np.concatenate([voice, voice]), rate, 6))
+    assert np.array_equal(decoded[0], decoded[1]) and np.abs(decoded[0]).max() > 0.1
+
+
 def test_levels_come_back(codec: nac.Codec) -> None:
     """The loudness of what comes out is that of what went in, at every rate."""
     original, rate = golden_sound("nac-24k-mono")

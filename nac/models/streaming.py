@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nac.models.layers import State
+from nac.models.layers import State, with_past
 from nac.models.model import NacModel
 from nac.models.quantizer import ANCHORS
 
@@ -18,7 +18,7 @@ Split = Callable[[int, int, int], Sequence[int]]
 
 #: Stages share the bits of stereo so that mid and side end with like errors: each codebook lowers the error power by
 #: this factor, about, so a side that is weaker by its n-th power does without n codebooks.
-STAGE_GAIN = 0.90
+STAGE_GAIN = 0.93
 #: The largest lag, for a side that is silent.
 MAX_LAG = 255
 
@@ -194,7 +194,12 @@ class FrameDecoder:
         """Samples of each coded channel, `[channels, frames · hop]`, of frames from number `frame` on."""
         # The channels have different noise.
         first = torch.tensor([frame + 499 * channel for channel in range(self.channels)])
-        return self.model.synthesise(latent, rate, first, self._state)
+        samples = self.model.synthesise(latent, rate, first, self._state)
+        # Where nothing was coded, as in the side channel of two alike, there is nothing to hear, not even what the
+        # network makes of nothing. A frame's sound ends one frame later.
+        rates = with_past(self.model, rate[..., None], 1, self._state)[..., 0]
+        heard = (rates[:, 1:] > 0) | (rates[:, :-1] > 0)
+        return samples * heard.repeat_interleave(self._hop, 1)
 
     def _samples(self, parts: list[Tensor]) -> Samples:
         """What is heard of these: without the hop before the signal, and left and right instead of mid and side."""
