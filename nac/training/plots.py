@@ -32,11 +32,14 @@ def plot_run(folders: list[Path], target: Path) -> None:
     from matplotlib import pyplot
 
     rows = read_metrics(folders)
+    rows = [row for row in rows if row["step"] > 1] or rows  # the first line of a stage tells of one batch alone
     figure, axes = pyplot.subplots(2, 6, figsize=(20, 6), constrained_layout=True)
     for axis, term in zip(axes.flat, TERMS, strict=False):
         points = [(row["hours"], row[term]) for row in rows if term in row]
         if points:
             axis.plot(*zip(*points, strict=True), linewidth=1)
+        else:
+            axis.set_axis_off()
         axis.set_title(term.replace("_", "-").upper() if term == "si_sdr" else term)
         axis.set_xlabel("hours")
         axis.grid(alpha=0.3)
