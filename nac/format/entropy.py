@@ -24,8 +24,10 @@ BATCH = 64
 """Blocks encoded at a time, to bound memory."""
 LANES = 48
 """From so many blocks on they are decoded in lock step, and encoded from twice as many on: it is faster then."""
-WIDE = 1024
-"""Blocks in lock step at a time."""
+WIDE = 2048
+"""Blocks in lock step at most, ..."""
+CODES = 1024 * 2400
+"""... and their codes, to bound memory."""
 
 
 class EntropyPayload:
@@ -45,8 +47,8 @@ class EntropyPayload:
         if codes.size and (codes.min() < 0 or codes.max() >> self._meta.bits):
             raise OptionError(f"codes must be from 0 to {(1 << self._meta.bits) - 1}")
         if len(codes) >= 2 * LANES:
-            wide = [slice(first, first + WIDE) for first in range(0, len(codes), WIDE)]
-            return [payload for part in wide for payload in self._encode_lanes(codes[part], lags[part])]
+            parts = self._parts(len(codes), codes[0].size)
+            return [payload for part in parts for payload in self._encode_lanes(codes[part], lags[part])]
         out: list[bytes] = [b""] * len(codes)
         order = np.asarray(lags, np.int64)
         for lag in np.unique(order).tolist():
@@ -93,33 +95,46 @@ class EntropyPayload:
         """Fill `codes`, `[blocks, frames, codebooks]`; returns, for each payload, the bytes that coding what was read
         makes, None if it is packed. Raises the DamagedError of the first that cannot be read."""
         out: list[bytes | None] = []
-        if len(payloads) > WIDE:
-            for part in (slice(first, first + WIDE) for first in range(0, len(payloads), WIDE)):
-                out += self._decode_all(payloads[part], lags[part], codes[part])
-            return out
         if len(payloads) < LANES:
             for block, payload, lag in zip(codes, payloads, lags, strict=True):
                 decoder = self._decode(payload, lag, block)
                 out.append(None if decoder is None else decoder.taken())
             return out
         _, frames, kept = codes.shape
+        most = frames * (kept if self._meta.channels == 1 else self._meta.codebooks)
+        for part in self._parts(len(payloads), most):
+            out += self._decode_lanes(payloads[part], lags[part], codes[part])
+        return out
+
+    def _decode_lanes(
+        self, payloads: Sequence[bytes], lags: Sequence[int], codes: npt.NDArray[np.uint16]
+    ) -> list[bytes | None]:
+        """As `_decode_all`, in lock step."""
+        _, frames, kept = codes.shape
         size = packed_bytes(frames * self._meta.codebooks, self._meta.bits)
         short = [number for number, payload in enumerate(payloads) if len(payload) < size]
         lanes = Lanes([payloads[number] for number in short], self._tables)
         self._read_lanes(lanes, short, lags, codes)
         lane_of = {number: lane for lane, number in enumerate(short)}
+        out: list[bytes | None] = []
         for number, (block, payload, lag) in enumerate(zip(codes, payloads, lags, strict=True)):
-            if number not in lane_of:
+            lane = lane_of.get(number)
+            if lane is None:
                 self._decode(payload, lag, block)
                 out.append(None)
                 continue
-            lane = lane_of[number]
             if kept == self._meta.codebooks:
                 lanes.finish(lane)
             if lane in lanes.wrong:
                 raise DamagedError(lanes.wrong[lane])
             out.append(lanes.taken(lane))
         return out
+
+    @staticmethod
+    def _parts(blocks: int, codes: int) -> list[slice]:
+        """Blocks of so many codes each, in parts that are not too large."""
+        wide = min(WIDE, max(LANES, CODES // codes))
+        return [slice(first, first + wide) for first in range(0, blocks, wide)]
 
     def _read_lanes(
         self, lanes: Lanes, blocks: Sequence[int], lags: Sequence[int], codes: npt.NDArray[np.uint16]

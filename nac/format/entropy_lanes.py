@@ -163,10 +163,10 @@ class _Walk:
             np.subtract(value, one, out=less)
             np.minimum(value, less, out=value)
             np.subtract(size, one, out=size)
-            np.copyto(size, one, where=bit)
+            size = np.where(bit, one, size)
             np.add(node, node, out=node)
             np.add(node, bit, out=node)
-            low = np.flatnonzero(size < _LOW)
+            low = (size < _LOW).nonzero()[0]
             while len(low):
                 place, left = self._next[low], size[low] << _BYTE
                 size[low] = left
@@ -174,6 +174,7 @@ class _Walk:
                 self._next[low] = place + 1
                 low = low[left < _LOW]
         node -= 1 << len(self._tables.active)
+        self._size = size
 
 
 class LaneEncoder:
@@ -192,16 +193,19 @@ class LaneEncoder:
         columns = np.ascontiguousarray(taken.T)
         # No decision puts out more than two bytes; the last one follows at the end.
         self._grow(int(place.max(initial=0)) + 2 * len(columns) + 1)
-        one, zero = np.empty_like(size), np.empty_like(size)
-        for chance, bit in zip((columns >> 1).astype(np.uint32), (columns & 1).astype(np.bool_), strict=True):
+        one, other = np.empty_like(size), np.empty_like(size)
+        # All bits set where the decision is 0: choosing by arithmetic is the fastest way.
+        masks = (columns & 1).astype(np.uint32) - np.uint32(1)
+        for chance, zero in zip((columns >> 1).astype(np.uint32), masks, strict=True):
             np.right_shift(size, _STEP, out=one)
             np.multiply(one, chance, out=one)
             np.subtract(size, one, out=size)
-            np.copyto(zero, one)
-            np.copyto(zero, 0, where=bit)
-            np.copyto(size, one, where=bit)
-            np.add(start, zero, out=start)
-            low = np.flatnonzero(size < _LOW)
+            np.bitwise_xor(size, one, out=size)
+            np.bitwise_and(size, zero, out=size)
+            np.bitwise_xor(size, one, out=size)
+            np.bitwise_and(one, zero, out=other)
+            np.add(start, other, out=start)
+            low = (size < _LOW).nonzero()[0]
             while len(low):
                 full, left = start[low], size[low] << _BYTE
                 self._out[lanes[low], place[low]] = full >> np.uint64(24)
