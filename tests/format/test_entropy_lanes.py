@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nac.errors import DamagedError
-from nac.format import entropy
+from nac.format import entropy, frames
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.edit import reduce
 from nac.format.entropy import EntropyPayload
@@ -19,6 +19,7 @@ from nac.format.entropy_lanes import LaneEncoder
 from nac.format.entropy_range import encode_decisions
 from nac.format.entropy_tables import EntropyTables, register_tables
 from nac.format.header import Metadata, pack_header, read_header
+from nac.format.scan import Scanner
 
 SLOW = settings(deadline=None, max_examples=60)
 
@@ -199,3 +200,19 @@ def test_files_are_reduced_as_block_by_block(channels, lags, kbps, coding):
     assert results[0] == results[1]
     with pytest.raises(DamagedError, match="edited"):
         reduce(io.BytesIO(long_file(channels, (70,), lags)), io.BytesIO(), kbps, coding)
+
+
+@pytest.mark.parametrize("coding", [0, 1])
+def test_a_run_of_blocks_is_bounded_in_bytes_too(monkeypatch, coding):
+    """By those of packed codes, which a payload of any size may stand for: here 20 a block."""
+    stream = io.BytesIO(long_file())
+    if not coding:
+        reduce(stream, target := io.BytesIO(), 2, entropy=False)
+        stream = io.BytesIO(target.getvalue())
+    monkeypatch.setattr(frames, "RUN_BYTES", 100)
+    runs = list(frames.runs_of(Scanner(stream, read_header(stream))))
+    assert {len(run.blocks) for run in runs[:-2]} == {5}
+    codes = np.concatenate([run.unpack().codes for run in runs])
+    stream.seek(0)
+    expected = [block.codes[0].T for block in BlockReader(stream, read_header(stream))]
+    assert np.array_equal(codes, np.concatenate(expected))
