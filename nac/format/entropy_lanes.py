@@ -1,5 +1,5 @@
-"""Entropy coded payloads of many blocks, read and written in lock step: block by block is a lane, and one operation
-on arrays takes the same decision of all of them.
+"""Entropy coded payloads of many blocks, read and written in lock step: each block is a lane, and one operation on
+arrays takes the same decision in all lanes.
 
 It is the range coder of `entropy_range`, to the byte. Its numbers fit 32 bits without a sign, but for the encoder's
 `start`, which has one bit more until the carry is taken out of it.
