@@ -16,6 +16,7 @@ from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.entropy_tables import has_tables, tables_beside, tables_field, tables_path
 from nac.format.header import Metadata, pack_header
 from nac.format.layout import ENTROPY, PACKED, default_block_frames, split_codebooks
+from nac.format.scan import is_seekable
 from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
 from nac.settings import ENTROPY_DEFAULT, beam_width, codebooks_for
@@ -27,6 +28,8 @@ Tags = tuple[tuple[str, str], ...]
 PREROLL = 32
 #: Frames concealed at a time.
 CONCEALED = 500
+#: Blocks read ahead in a file that is decoded to its end.
+AHEAD = 255
 #: Seconds that are made up where the end of a file is missing; if more is, the sound ends where the file does.
 MISSING_END = 60
 
@@ -180,7 +183,9 @@ class StreamDecoder:
 
         In a file that can be sought, only the blocks that are needed are read.
         """
-        reader = BlockReader(stream, self.metadata)
+        # Nobody waits for a block of a file; a pipe may be live.
+        ahead = AHEAD if count is None and is_seekable(stream) and self.metadata.coding == ENTROPY else 0
+        reader = BlockReader(stream, self.metadata, ahead)
         position = self._seek(reader, first)
         end = None if count is None else first + count
         held: list[Samples] = []  # a stream of unknown length may end in padding: keep a block back

@@ -3,7 +3,7 @@ integer tables. ENTROPY.md describes every step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from nac.errors import DamagedError, OptionError
 from nac.format.bits import Codes, pack_codes, pack_rows, packed_bytes, unpack_codes
 from nac.format.codebooks import first_codebooks
 from nac.format.entropy_contexts import contexts_of, looks_back
+from nac.format.entropy_lanes import LaneEncoder, Lanes
 from nac.format.entropy_range import Decoder, encode_decisions
 from nac.format.entropy_tables import EntropyTables, tables_for
 from nac.format.header import Metadata
@@ -21,6 +22,12 @@ from nac.format.layout import split_codebooks
 Ranks = npt.NDArray[np.int64]
 BATCH = 64
 """Blocks encoded at a time, to bound memory."""
+LANES = 48
+"""From so many blocks on they are decoded in lock step, and encoded from twice as many on: it is faster then."""
+WIDE = 2048
+"""Blocks in lock step at most, ..."""
+CODES = 1024 * 2400
+"""... and their codes, to bound memory."""
 
 
 class EntropyPayload:
@@ -39,6 +46,9 @@ class EntropyPayload:
         """Codes `[blocks, frames, codebooks]`, with the side lag of each block, to the payload of each block."""
         if codes.size and (codes.min() < 0 or codes.max() >> self._meta.bits):
             raise OptionError(f"codes must be from 0 to {(1 << self._meta.bits) - 1}")
+        if len(codes) >= 2 * LANES:
+            parts = self._parts(len(codes), codes[0].size)
+            return [payload for part in parts for payload in self._encode_lanes(codes[part], lags[part])]
         out: list[bytes] = [b""] * len(codes)
         order = np.asarray(lags, np.int64)
         for lag in np.unique(order).tolist():
@@ -58,8 +68,7 @@ class EntropyPayload:
         of them in a payload is not looked at then.
         """
         codes = np.empty((len(payloads), frames, codebooks or self._meta.codebooks), np.uint16)
-        for block, payload, lag in zip(codes, payloads, lags, strict=True):
-            self._decode(payload, lag, block)
+        self._decode_all(payloads, lags, codes)
         return codes
 
     def shorten(self, payloads: Sequence[bytes], frames: int, codebooks: int) -> list[bytes]:
@@ -68,16 +77,85 @@ class EntropyPayload:
         They are read as far as needed, but not coded anew: the first bytes do not depend on what follows.
         """
         shortest = packed_bytes(frames * codebooks, self._meta.bits)
+        codes = np.empty((len(payloads), frames, codebooks), np.uint16)
+        taken = self._decode_all(payloads, [0] * len(payloads), codes)
+        anew = [number for number, short in enumerate(taken) if short is None]
+        again = dict(zip(anew, self.encode(codes[anew], [0] * len(anew)), strict=True))
         out = []
-        for payload in payloads:
-            codes = np.empty((frames, codebooks), np.uint16)
-            decoder = self._decode(payload, 0, codes)
-            if decoder is None:
-                out += self._encode(codes[None], 0)
-                continue
-            short = decoder.taken()
-            out.append(short if len(short) < shortest else pack_codes(codes.reshape(-1), self._meta.bits))
+        for number, short in enumerate(taken):
+            if short is None:
+                out.append(again[number])
+            else:
+                out.append(short if len(short) < shortest else pack_codes(codes[number].reshape(-1), self._meta.bits))
         return out
+
+    def _decode_all(
+        self, payloads: Sequence[bytes], lags: Sequence[int], codes: npt.NDArray[np.uint16]
+    ) -> list[bytes | None]:
+        """Fill `codes`, `[blocks, frames, codebooks]`; returns, for each payload, the bytes that coding what was read
+        makes, None if it is packed. Raises the DamagedError of the first that cannot be read."""
+        out: list[bytes | None] = []
+        if len(payloads) < LANES:
+            for block, payload, lag in zip(codes, payloads, lags, strict=True):
+                decoder = self._decode(payload, lag, block)
+                out.append(None if decoder is None else decoder.taken())
+            return out
+        _, frames, kept = codes.shape
+        most = frames * (kept if self._meta.channels == 1 else self._meta.codebooks)
+        for part in self._parts(len(payloads), most):
+            out += self._decode_lanes(payloads[part], lags[part], codes[part])
+        return out
+
+    def _decode_lanes(
+        self, payloads: Sequence[bytes], lags: Sequence[int], codes: npt.NDArray[np.uint16]
+    ) -> list[bytes | None]:
+        """As `_decode_all`, in lock step."""
+        _, frames, kept = codes.shape
+        size = packed_bytes(frames * self._meta.codebooks, self._meta.bits)
+        short = [number for number, payload in enumerate(payloads) if len(payload) < size]
+        lanes = Lanes([payloads[number] for number in short], self._tables)
+        self._read_lanes(lanes, short, lags, codes)
+        lane_of = {number: lane for lane, number in enumerate(short)}
+        out: list[bytes | None] = []
+        for number, (block, payload, lag) in enumerate(zip(codes, payloads, lags, strict=True)):
+            lane = lane_of.get(number)
+            if lane is None:
+                self._decode(payload, lag, block)
+                out.append(None)
+                continue
+            if kept == self._meta.codebooks:
+                lanes.finish(lane)
+            if lane in lanes.wrong:
+                raise DamagedError(lanes.wrong[lane])
+            out.append(lanes.taken(lane))
+        return out
+
+    @staticmethod
+    def _parts(blocks: int, codes: int) -> list[slice]:
+        """Blocks of so many codes each, in parts that are not too large."""
+        wide = min(WIDE, max(LANES, CODES // codes))
+        return [slice(first, first + wide) for first in range(0, blocks, wide)]
+
+    def _read_lanes(
+        self, lanes: Lanes, blocks: Sequence[int], lags: Sequence[int], codes: npt.NDArray[np.uint16]
+    ) -> None:
+        """Read what the lanes hold of these blocks into `codes`, `[blocks, frames, codebooks]`."""
+        _, frames, kept = codes.shape
+        numbers = np.array(blocks, np.intp)
+        first = np.zeros(len(blocks), np.intp)  # codebook in `codes` that the channel begins with
+        shares = [(self._split(lags[number]), self._split(lags[number], kept)) for number in blocks]
+        for channel in range(self._meta.channels):
+            keep = np.array([wanted[channel] for _, wanted in shares], np.intp)
+            # All of a channel, if another follows.
+            read = np.array([
+                count[channel] if any(wanted[channel + 1 :]) else wanted[channel] for count, wanted in shares
+            ], np.intp)  # fmt: skip
+            ranks = np.zeros((int(read.max(initial=0)), len(blocks), frames), np.int64)
+            for index in range(len(ranks)):
+                lanes.read(ranks, index, np.flatnonzero(read > index))
+                some = np.flatnonzero(keep > index)
+                codes[numbers[some], :, first[some] + index] = self._prepared.codes[index][ranks[index, some]]
+            first += keep
 
     def _split(self, lag: int, codebooks: int | None = None) -> tuple[int, ...]:
         return split_codebooks(codebooks or self._meta.codebooks, self._meta.channels, lag)
@@ -96,29 +174,46 @@ class EntropyPayload:
             for index in range(count):
                 taken[:, first + index] = self._intervals(ranks, index)
             first += count
-        packed = pack_rows(codes.reshape(blocks, -1), self._meta.bits)
-        out = []
-        for row, decisions in zip(packed, taken.reshape(blocks, -1), strict=True):
-            payload = encode_decisions(decisions.tolist())
-            out.append(payload if len(payload) < len(row) else row.tobytes())
-        return out
+        return self._or_packed(codes, (encode_decisions(row.tolist()) for row in taken.reshape(blocks, -1)))
+
+    def _or_packed(self, codes: npt.NDArray[np.integer], payloads: Iterable[bytes]) -> list[bytes]:
+        """The payloads, but packed ones where these are no longer."""
+        packed = pack_rows(codes.reshape(len(codes), -1), self._meta.bits)
+        pairs = zip(packed, payloads, strict=True)
+        return [payload if len(payload) < len(row) else row.tobytes() for row, payload in pairs]
+
+    def _encode_lanes(self, codes: npt.NDArray[np.integer], lags: Sequence[int]) -> list[bytes]:
+        """Many blocks, in lock step."""
+        blocks, frames, codebooks = codes.shape
+        lanes = LaneEncoder(blocks)
+        first = np.zeros(blocks, np.intp)
+        for counts in np.array([self._split(lag, codebooks) for lag in lags], np.intp).T:
+            ranks = np.zeros((max(1, int(counts.max())), blocks, frames), np.int64)
+            for index in range(int(counts.max())):
+                some = np.flatnonzero(counts > index)
+                ranks[index, some] = self._tables.ranks[index][codes[some, :, first[some] + index]]
+                parts = [some[part : part + BATCH] for part in range(0, len(some), BATCH)]
+                taken = [self._intervals(ranks[: index + 1, part], index) for part in parts]
+                lanes.write(np.concatenate(taken).reshape(len(some), -1), some)
+            first += counts
+        return self._or_packed(codes, lanes.payloads())
 
     def _intervals(self, ranks: Ranks, codebook: int) -> npt.NDArray[np.uint16]:
         """What `encode_decisions` takes, `[blocks, frames, bits]`, of one codebook in ranks `[codebooks, blocks,
         frames]`."""
         bits, tables = self._meta.bits, self._tables.codebooks[codebook]
         path = ranks[codebook]
-        levels = np.arange(bits)
-        nodes = (1 << levels) | path[..., None] >> (bits - levels)
-        total = tables.bias[nodes].astype(np.int64)
+        levels = np.arange(bits)[:, None, None]  # first, for the sake of speed
+        nodes = (1 << levels) | path >> (bits - levels)
+        total = tables.bias.take(nodes).astype(np.int16)
         for context, scores in zip(contexts_of(codebook), tables.scores, strict=True):
-            some = nodes[..., : scores.shape[1].bit_length() - 1]
-            rows = context.rows(ranks, len(scores), bits)
-            total[..., : some.shape[-1]] += scores.reshape(-1)[rows[..., None] * scores.shape[1] + some]
-        one: npt.NDArray[np.uint16] = self._tables.probability[total]
+            some = nodes[: scores.shape[1].bit_length() - 1]
+            rows = context.rows(ranks, len(scores), bits) * scores.shape[1]
+            total[: len(some)] += scores.take(rows + some, mode="clip")
+        one: npt.NDArray[np.uint16] = self._tables.probability.take(total, mode="wrap")
         # The lowest bit tells the decision apart.
-        out: npt.NDArray[np.uint16] = one << 1 | (path[..., None] >> (bits - 1 - levels) & 1).astype(np.uint16)
-        return out
+        out: npt.NDArray[np.uint16] = one << 1 | (path >> (bits - 1 - levels) & 1).astype(np.uint16)
+        return np.moveaxis(out, 0, 2)
 
     def _decode(self, payload: bytes, lag: int, out: npt.NDArray[np.uint16]) -> Decoder | None:
         """Fill `out`, `[frames, codebooks]`, with as many codebooks as it has; returns what stands behind the last

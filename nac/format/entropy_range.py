@@ -57,6 +57,29 @@ def _carry(out: bytearray) -> None:
     out[place] += 1
 
 
+def first_value(data: bytes) -> int:
+    """What the decoder begins with. Raises DamagedError for bytes that no encoder makes."""
+    if data and not data[-1]:
+        raise DamagedError("the payload ends with a zero byte, which no writer leaves")
+    value = int.from_bytes(data[:HEAD].ljust(HEAD, b"\0"), "big")
+    if value >= FULL:
+        raise DamagedError("the payload is no entropy coded one")
+    return value
+
+
+def taken_bytes(data: bytes, place: int, value: int) -> bytes:
+    """The bytes of the decisions that a decoder has taken which stands at byte `place` of `data`, with `value`."""
+    # The lower end of the range, as one long number, is what the bytes say less what they are beyond it.
+    start = int.from_bytes(data[:place].ljust(place, b"\0"), "big") - value
+    return ((start + LOW - 1) >> 24).to_bytes(place - HEAD + 1, "big").rstrip(b"\0")
+
+
+def check_end(data: bytes, place: int) -> None:
+    """Raises DamagedError if bytes are left over by a decoder that stands at byte `place` after the last decision."""
+    if len(data) > place - HEAD + 1:
+        raise DamagedError("the payload is longer than its codes")
+
+
 class Decoder:
     """Takes decisions out of what `encode_decisions` made. Raises DamagedError when it cannot be that.
 
@@ -64,15 +87,11 @@ class Decoder:
     """
 
     def __init__(self, data: bytes, probability: Sequence[int]) -> None:
-        if data and not data[-1]:
-            raise DamagedError("the payload ends with a zero byte, which no writer leaves")
+        self._value = first_value(data)
         self._data = data
-        self._value = int.from_bytes(data[:HEAD].ljust(HEAD, b"\0"), "big")
         self._size = FULL
         self._next = HEAD
         self._probability = probability
-        if self._value >= FULL:
-            raise DamagedError("the payload is no entropy coded one")
 
     def paths(
         self, scores: memoryview | Sequence[int], frames: int, bits: int, more: Sequence[Sequence[int]], shift: int
@@ -127,11 +146,8 @@ class Decoder:
 
     def taken(self) -> bytes:
         """The bytes that `encode_decisions` makes of the decisions taken so far."""
-        # The lower end of the range, as one long number, is what the bytes say less what they are beyond it.
-        start = int.from_bytes(self._data[: self._next].ljust(self._next, b"\0"), "big") - self._value
-        return ((start + LOW - 1) >> 24).to_bytes(self._next - HEAD + 1, "big").rstrip(b"\0")
+        return taken_bytes(self._data, self._next, self._value)
 
     def finish(self) -> None:
         """After the last decision. Raises DamagedError if bytes are left over."""
-        if len(self._data) > self._next - HEAD + 1:
-            raise DamagedError("the payload is longer than its codes")
+        check_end(self._data, self._next)

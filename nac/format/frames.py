@@ -13,13 +13,16 @@ import numpy.typing as npt
 from nac.errors import DamagedError
 from nac.format.bits import Codes
 from nac.format.blocks import BlockWriter
-from nac.format.entropy import EntropyPayload
+from nac.format.entropy import WIDE, EntropyPayload
 from nac.format.header import Metadata, pack_header
-from nac.format.layout import MAX_LAG, Layout, split_codebooks
+from nac.format.layout import ENTROPY, MAX_LAG, PACKED, Layout, split_codebooks
 from nac.format.payload import payload_coder
 from nac.format.scan import Damage, RawBlock, Scanner
 
-BATCH = 256
+BATCH = {PACKED: 256, ENTROPY: WIDE}
+"""Blocks of a run at most, ..."""
+RUN_BYTES = 8 << 20
+"""... and their payloads, also as packed ones: a bound on memory whatever a file holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +109,15 @@ def runs_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Itera
     """
     skip = first - (scanner.seek(first) if first else 0)
     batch: list[RawBlock] = []
+    most, size = BATCH[scanner.meta.coding], 0
     wanted = None if count is None else skip + count  # counted from the block that the scanner stands at
     for block in intact_blocks(scanner) if wanted != 0 else ():
-        if batch and (len(batch) == BATCH or block.frames != batch[0].frames):
+        full = len(batch) == most or size >= RUN_BYTES
+        if batch and (full or block.frames != batch[0].frames):
             yield Run(scanner.layout, batch, skip, len(batch) * batch[0].frames - skip)
-            batch, skip = [], 0
+            batch, skip, size = [], 0, 0
         batch.append(block)
+        size += max(len(block.payload), scanner.layout.payload_bytes(block.frames))
         if wanted is not None:
             wanted -= block.frames
             if wanted <= 0:

@@ -147,6 +147,7 @@ def verdict(program):
     made, data, signed = mutate(program)
     place = int.from_bytes(program[-2:], "big")
     results = [read_all(stream) for stream in (io.BytesIO(data), Pipe(data, 1 + place % 997))]
+    ahead = read_all(io.BytesIO(data), ahead=1 + place % 5)
     for function, source, *arguments in (
         (reduce, io.BytesIO(data), 1),
         (trim, io.BytesIO(data), place % 50 / 40),
@@ -161,6 +162,8 @@ def verdict(program):
     if (results[0] is None) != (results[1] is None) or not same_items(*results):
         return "a pipe is read unlike a file"
     items = results[0]
+    if (items is None) != (ahead is None) or not same_items(items, ahead):
+        return "reading ahead changes what is read"
     if items is None:
         return "" if data != made.data else "a sound file is refused"
     report = check(io.BytesIO(data))
@@ -178,10 +181,10 @@ def verdict(program):
     return problems(made, items) or seek_verdict(made, data, place)
 
 
-def read_all(stream):
+def read_all(stream, ahead=0):
     """The items of a file, None if it is refused."""
     try:
-        return list(BlockReader(stream, read_header(stream)))
+        return list(BlockReader(stream, read_header(stream), ahead))
     except NacError:
         return None
 
