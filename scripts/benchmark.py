@@ -121,8 +121,7 @@ def many_files(count: int, seconds: int, model: Path | None, rounds: int = 3) ->
     """
     cores = processors()
     ways = {f"one file at a time, {cores} threads": (1, cores),
-            f"{cores} files at a time, 1 thread each": (cores, 1),
-            f"{cores} files at a time, {cores} threads each": (cores, cores)}  # fmt: skip
+            f"{cores} files at a time, 1 thread each": (cores, 1)}  # fmt: skip
     walls: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
