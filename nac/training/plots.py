@@ -6,6 +6,8 @@ from pathlib import Path
 from nac.errors import NacError
 
 TERMS = ("mel", "loudness", "envelope", "neurogram", "level", "si_sdr", "commitment", "power", "judge")
+#: Codebooks whose perplexities share a panel.
+BOOKS = ((0, 1, 5, 11), (12, 23, 35, 47))
 
 
 def read_metrics(folders: list[Path]) -> list[dict[str, float]]:
@@ -38,12 +40,11 @@ def plot_run(folders: list[Path], target: Path) -> None:
         points = [(row["hours"], row[term]) for row in rows if term in row]
         if points:
             axis.plot(*zip(*points, strict=True), linewidth=1)
-        else:
-            axis.set_axis_off()
         axis.set_title(term.replace("_", "-").upper() if term == "si_sdr" else term)
         axis.set_xlabel("hours")
         axis.grid(alpha=0.3)
-    for axis, books in zip(axes.flat[len(TERMS):], ((0, 1, 5, 11), (12, 23, 35, 47)), strict=False):
+    panels = len(TERMS) + len(BOOKS)
+    for axis, books in zip(axes.flat[len(TERMS):panels], BOOKS, strict=True):
         for book in books:
             points = [(row["hours"], row[f"perplexity{book}"]) for row in rows if row.get(f"perplexity{book}", 0) > 1]
             if points:
@@ -53,7 +54,7 @@ def plot_run(folders: list[Path], target: Path) -> None:
         if axis.lines:
             axis.legend(fontsize=7)
         axis.grid(alpha=0.3)
-    for axis in axes.flat[len(TERMS) + 2:]:
-        axis.set_axis_off()
+    for axis in axes.flat:
+        axis.set_visible(bool(axis.lines))
     figure.savefig(target, dpi=80)
     pyplot.close(figure)
