@@ -19,7 +19,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,15 +119,18 @@ def run_quick(out: Path) -> None:
 @click.option("--out", type=PATH, required=True, help="Folder of the results; one begun before is gone on with.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True),
               help="Training time of each system, instead of the study's.")
+@click.option("--known", type=PATH, multiple=True,
+              help="Results of another study: a system trained there in the same way is not trained again.")
 @threads_option
-def run(study: Path, train: Path, clips: Path, out: Path, minutes: float | None, threads: int) -> None:
+def run(study: Path, train: Path, clips: Path, out: Path, minutes: float | None, known: tuple[Path, ...],
+        threads: int) -> None:
     """Train and judge the systems of the file STUDY."""
     with one_line(), computing_with(threads):
         new_figure(1, 1)
         config = read_study(study)
         if minutes is not None:
             config = dataclasses.replace(config, minutes=minutes)
-        _run(config, train, clips, out)
+        _run(config, train, clips, out, known)
 
 
 @main.command()
@@ -247,7 +250,7 @@ def decompress(system: Path, source: Path, target: Path) -> None:
             writer.write(audio)
 
 
-def _run(study: StudyConfig, train: Path, clips: Path, out: Path) -> Results:
+def _run(study: StudyConfig, train: Path, clips: Path, out: Path, known: Sequence[Path] = ()) -> Results:
     shown = sys.stderr.isatty()
     bars: list[Any] = []
 
@@ -256,7 +259,7 @@ def _run(study: StudyConfig, train: Path, clips: Path, out: Path) -> Results:
             bars.append(tqdm(total=total, unit="coding", desc="judging", disable=not shown))
         bars[0].update(done - bars[0].n)
 
-    results = run_study(study, train, clips, out, progress=shown, listen=True, step=step)
+    results = run_study(study, train, clips, out, progress=shown, listen=True, step=step, known=known)
     for bar in bars:
         bar.close()
     _show(results, out)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +22,7 @@ from nac.evaluation.clips import Clip, choose, find_clips, load_audio, mono, sam
 from nac.evaluation.codecs import Codec, Rates, parse_codecs
 from nac.evaluation.sweep import available, sweep
 from nac.study.bench import MODEL, Trained
-from nac.study.coder import Coder
+from nac.study.coder import Coder, load_coder
 from nac.study.config import StudyConfig, SystemConfig, safe
 from nac.study.corpus import batches, read_corpus
 from nac.study.fit import fit
@@ -28,6 +30,7 @@ from nac.study.results import METRICS, Facts, Results
 from nac.study.system import make_system
 from nac.training.checkpoint import CHECKPOINT
 from nac.training.data import Corpus
+from nac.training.record import FILE
 
 log = logging.getLogger(__name__)
 SETTINGS, FACTS = "system.json", "facts.json"
@@ -57,7 +60,7 @@ class Audio:
 
 
 def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progress: bool = False,
-              listen: bool = False, step: Progress | None = None) -> Results:
+              listen: bool = False, step: Progress | None = None, known: Sequence[Path] = ()) -> Results:
     """Train what is not trained yet, judge everything, and write it all into `out`.
 
     Args:
@@ -66,6 +69,7 @@ def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progre
         progress: show a bar for each training.
         listen: at SIGINT and SIGTERM stop training after the step at hand and keep what is done.
         step: called with the number of codings judged, and of all.
+        known: folders of other results; systems that were trained there in the same way are taken from them.
 
     Raises:
         AudioError, OptionError: folders without audio, systems that do not fit, results of another study in `out`.
@@ -86,7 +90,7 @@ def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progre
     trained: list[tuple[Codec, Rates]] = []
     for system in study.systems:
         place = Path("systems", safe(system.name))
-        fact = train_system(system, audio.get, out / place, study.minutes, study.steps, progress, listen)
+        fact = train_system(system, audio.get, out / place, study.minutes, study.steps, progress, listen, known)
         rates = tuple(map(float, system.settings))
         versions = {system.name: (system.phase, str(place))}
         if study.griffin_lim and system.phase != "griffin-lim" and system.representation != "waveform":
@@ -104,8 +108,9 @@ def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progre
 
 
 def train_system(system: SystemConfig, corpus: Callable[[], Corpus], folder: Path, minutes: float, steps: int = 0,
-                 progress: bool = False, listen: bool = False) -> Facts:
-    """Train one system into `folder`, or go on with it, or read from there that it is done.
+                 progress: bool = False, listen: bool = False, known: Sequence[Path] = ()) -> Facts:
+    """Train one system into `folder`, or go on with it, or read from there that it is done, or take it from results
+    in the folders `known`.
 
     Raises:
         OptionError: the folder holds a system with other settings.
@@ -122,11 +127,16 @@ def train_system(system: SystemConfig, corpus: Callable[[], Corpus], folder: Pat
     made = make_system(system)
     batch = batches(corpus(), made.crop, system.batch, system.seed)
     made.prepare(torch.cat([batch(-1 - i & 0xFFFFFFFF) for i in range(PREPARE)]))
-    log.info("training %s", system.name)
-    if made.trainable and not fit(made, made.loss, batch, folder, minutes=minutes, steps=steps, progress=progress,
-                                  learning_rate=system.learning_rate, weight_decay=system.weight_decay,
-                                  listen=listen):
-        raise InterruptedStudy(f"stopped while training {system.name}; the same command goes on from there")
+    same = next((place for other in known if (place := _same(other, settings))), None)
+    if same:
+        log.info("%s is the system in %s", system.name, same)
+        made.load_state_dict(load_coder(same / MODEL).system.state_dict())
+        shutil.copyfile(same / FILE, folder / FILE)
+    elif made.trainable:
+        log.info("training %s", system.name)
+        if not fit(made, made.loss, batch, folder, minutes=minutes, steps=steps, progress=progress,
+                   learning_rate=system.learning_rate, weight_decay=system.weight_decay, listen=listen):
+            raise InterruptedStudy(f"stopped while training {system.name}; the same command goes on from there")
     made.calibrate(batch(0x7FFFFFFF - i) for i in range(CALIBRATE))
     Coder(made).save(folder / MODEL)
     parameters = sum(p.numel() for p in made.parameters())
@@ -134,6 +144,22 @@ def train_system(system: SystemConfig, corpus: Callable[[], Corpus], folder: Pat
     (folder / FACTS).write_text(facts.to_json())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return facts
+
+
+def _same(results: Path, settings: str) -> Path | None:
+    """The folder of a system in `results` that was trained with these settings; its name, and the bits that are tried
+    after training, may be others."""
+    def essence(text: str) -> dict[str, Any]:
+        values: dict[str, Any] = json.loads(text)
+        return {**values, "system": {**values["system"], "name": "", "bits": []}}
+
+    wanted = essence(settings)
+    for notes in sorted(results.glob(f"systems/*/{SETTINGS}")):
+        place = notes.parent
+        done = all((place / name).exists() for name in (MODEL, FACTS, FILE))
+        if done and essence(notes.read_text()) == wanted:
+            return place
+    return None
 
 
 def _reference(clip: Clip, folder: Path, study: StudyConfig) -> Clip:
@@ -152,6 +178,6 @@ def _reference(clip: Clip, folder: Path, study: StudyConfig) -> Clip:
 
 def _steps(folder: Path) -> int:
     """The last step in metrics.csv."""
-    path = folder / "metrics.csv"
+    path = folder / FILE
     lines = path.read_text().splitlines() if path.exists() else []
     return int(lines[-1].split(",")[0]) if len(lines) > 1 else 0

@@ -62,6 +62,27 @@ def test_a_study_writes_everything_and_is_not_done_twice(audio: Path, tmp_path: 
     assert {row.codec for row in more.rows} == {"a", "b", "c"}
 
 
+def test_what_was_trained_in_another_study_is_taken_from_there(audio: Path, tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    run(audio, tmp_path / "one", system=[{"name": "a", "bits": [4]}])
+    study = make_study({**BASE, "system": [{"name": "b", "bits": [4, 8]}]})
+    before = (tmp_path / "one/systems/a/metrics.csv").read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "fit", lambda *_, **__: pytest.fail("trained again"))
+        results = run_study(study, audio / "train", audio / "clips", tmp_path / "two", known=[tmp_path / "one"])
+    assert {row.codec for row in results.rows} == {"b"}
+    assert (tmp_path / "two/systems/b/metrics.csv").read_text() == before
+    one, two = (bench.load_coder(tmp_path / place / "model.safetensors").system.state_dict()
+                for place in ("one/systems/a", "two/systems/b"))
+    assert one.keys() == two.keys() and all(one[name].equal(two[name]) for name in one)
+
+    trained = []
+    monkeypatch.setattr(runner, "fit", lambda *_, **__: trained.append(1) or True)
+    other = make_study({**BASE, "system": [{"name": "c", "latent": 16}]})
+    run_study(other, audio / "train", audio / "clips", tmp_path / "three", known=[tmp_path / "one"])
+    assert trained
+
+
 def test_true_kbps_are_those_of_the_files(audio: Path, tmp_path: Path) -> None:
     results = run(audio, tmp_path, system=[{"name": "a", "architecture": "none"}])
     files = sorted(len(data) for path in (tmp_path / "cache").rglob("*.coded") if (data := path.read_bytes()))
