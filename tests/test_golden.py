@@ -1,6 +1,7 @@
 """Files coded by the shipped model must decode for ever, and to the sound that they were coded from."""
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,12 @@ def test_entropy_coding_is_the_default_and_saves_a_tenth(codec: nac.Codec, name:
 def test_more_bits_sound_better(codec: nac.Codec) -> None:
     original, rate = golden_sound("nac-24k-mono")
     distances = []
-    for kbps in (1, 3, 6, 12, 24):
-        decoded, _ = codec.decode(codec.encode(original, rate, kbps))
+    for kbps in range(1, 25):
+        decoded, _ = codec.decode(codec.encode(original, rate, kbps, effort="fast"))
         distances.append(mel_distance(original[0], decoded[0], rate))
-    assert distances == sorted(distances, reverse=True) and distances[-1] < 0.6 * distances[0]
+    # From one to the next by chance a little less good, but not over three of them.
+    assert all(b < 1.02 * a for a, b in itertools.pairwise(distances))
+    assert all(b < a for a, b in zip(distances, distances[3:], strict=False)) and distances[-1] < 0.6 * distances[0]
 
 
 def test_what_the_channels_share_is_in_the_middle(codec: nac.Codec) -> None:

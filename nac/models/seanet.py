@@ -183,6 +183,20 @@ class Decoder(nn.Module):
                     kernel[step, channel, 1, step * main + channel] = 1
             assert before == main * stride
 
+    @torch.no_grad()
+    def complete_rates(self) -> None:
+        """Give numbers of codebooks that were never trained, whose vectors are zero, what lies between their
+        neighbours'."""
+        numbers = torch.arange(len(self.rate), device=self.rate.device)
+        known = numbers[self.rate.abs().amax(1) > 0]
+        if len(known) in (0, len(numbers)):
+            return
+        right = torch.searchsorted(known, numbers).clamp(max=len(known) - 1)
+        left = (right - (known[right] > numbers).long()).clamp(min=0)
+        span = (known[right] - known[left]).clamp(min=1)
+        share = ((numbers - known[left]) / span).clamp(0, 1)[:, None]
+        self.rate.copy_(torch.lerp(self.rate[known[left]], self.rate[known[right]], share))
+
     def forward(self, latent: Tensor, noise: Tensor, rate: Tensor, spectrum: Spectrum,
                 state: State | None = None) -> Tensor:
         """`noise` `[batch, frames, hop]`; `rate` `[batch, frames]`: how many codebooks made each frame."""

@@ -81,6 +81,8 @@ class Trainer:
         batch = samples.shape[0]
         rates, weights = zip(*self.config.rates, strict=True)
         drawn = self.rng.choice(rates, batch, p=np.asarray(weights) / sum(weights))
+        others = self.rng.integers(1, self.model.config.codebooks + 1, batch)
+        drawn = np.where(self.rng.random(batch) < self.config.any_rate, others, drawn)
         rate = torch.as_tensor(drawn, device=self.device)
         first = torch.as_tensor(self.rng.integers(0, NOISE_PERIOD, batch), device=self.device)
         out: Outcome = self.parallel(samples, rate, first)
@@ -162,6 +164,8 @@ class Trainer:
             self.adversary.load_state_dict(state["adversary"])
         if weights_only:
             self.model.load_state_dict(self.average, strict=False)
+            self.model.decoder.complete_rates()
+            self.average["decoder.rate"] = self.model.decoder.rate.detach().clone()
         else:
             self.optimiser.load_state_dict(state["optimiser"])
             self.step = state["step"]

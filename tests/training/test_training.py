@@ -54,6 +54,34 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     assert loss() < before - 0.02
 
 
+def test_every_number_of_codebooks_is_trained_now_and_then(tmp_path: Path) -> None:
+    drawn: set[int] = set()
+    run = trainer(tmp_path, any_rate=0.5, batch=32)
+    run.parallel = lambda samples, rate, first: drawn.update(rate.tolist())  # type: ignore[assignment]
+    for _ in range(20):
+        run.losses(torch.zeros(32, 9600))
+    assert drawn == set(range(1, 13))
+    drawn.clear()
+    trainer_of_two = trainer(tmp_path, any_rate=0.0)
+    trainer_of_two.parallel = run.parallel
+    for _ in range(20):
+        trainer_of_two.losses(torch.zeros(32, 9600))
+    assert drawn == {2, 4}
+
+
+def test_a_stage_begins_with_all_numbers_of_codebooks_between_those_that_were_trained(tmp_path: Path) -> None:
+    first = trainer(tmp_path)
+    with torch.no_grad():
+        for number in (2, 4, 12):
+            first.average["decoder.rate"][number] = float(number)
+    first.save()
+    second = trainer(tmp_path)
+    second.restore(tmp_path / CHECKPOINT, weights_only=True)
+    expected = torch.tensor([2, 2, 2, 3, *range(4, 13)]).float()
+    assert torch.allclose(second.model.decoder.rate[:, 0], expected)
+    assert torch.equal(second.average["decoder.rate"], second.model.decoder.rate)
+
+
 def test_fine_tuning_lowers_the_loss_on_a_tiny_set(tmp_path: Path) -> None:
     """The README's command, on two clips: the script starts from a weights file and fits it to them."""
     import subprocess
