@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nac.format.blocks import BlockWriter
 from nac.format.entropy_tables import tables_beside, tables_field
 from nac.format.header import Metadata, frame_count, pack_header
-from nac.format.layout import ENTROPY, Layout, default_block_frames
+from nac.format.layout import ENTROPY, ENTROPY_WHOLE, Layout, default_block_frames
 from nac.format.payload import payload_coder
 from nac.packaged import default_weights
 
@@ -130,6 +130,7 @@ def write_codes(path: Path, seconds: float, kbps: int, entropy: bool = False) ->
 
 def _likely(meta: Metadata, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     """Codes of a block, `[codebooks, frames]`, as likely as the tables have it: what they read out of noise."""
+    meta = replace(meta, coding=ENTROPY_WHOLE)  # without sections, whose lengths noise would not fit
     noise = b"\1" + rng.bytes(Layout(meta).payload_bytes(meta.block_frames) - 3) + b"\1"
     # All codebooks but the last, since the noise must not be held against the length that it would have.
     codes = payload_coder(meta).decode([noise], meta.block_frames, [0], meta.codebooks - 1)[0]
