@@ -105,8 +105,8 @@ class EntropyPayload:
                 ranks[index, some] = self._tables.ranks[index][codes[some, :, first[some] + index]]
                 parts = [some[part] for part in _parts(len(some), BATCH)]
                 taken = [self._intervals(ranks[: index + 1, part], index) for part in parts]
-                encoder.write(np.concatenate(taken).reshape(len(some), -1),
-                              share.sections(some, index) * blocks + some)  # fmt: skip
+                lanes = share.sections(some, index) * blocks + some
+                encoder.write(np.concatenate(taken).reshape(len(some), -1), lanes)
             first += share.read
         sections, sizes = encoder.sections(), cut.packed_sizes(frames)
         out = []
