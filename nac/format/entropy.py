@@ -96,7 +96,7 @@ class EntropyPayload:
     ) -> list[bytes]:
         blocks, frames, codebooks = codes.shape
         cut = self._sections.of_first(codebooks)
-        encoder = made(blocks * len(cut.ends))
+        encoders = [made(blocks) for _ in cut.ends]
         first = np.zeros(blocks, np.intp)
         for share in cut.shares(lags, codebooks):
             ranks = np.zeros((max(1, int(share.read.max())), blocks, frames), np.int64)
@@ -104,14 +104,17 @@ class EntropyPayload:
                 some = np.flatnonzero(share.read > index)
                 ranks[index, some] = self._tables.ranks[index][codes[some, :, first[some] + index]]
                 parts = [some[part] for part in _parts(len(some), BATCH)]
-                taken = [self._intervals(ranks[: index + 1, part], index) for part in parts]
-                lanes = share.sections(some, index) * blocks + some
-                encoder.write(np.concatenate(taken).reshape(len(some), -1), lanes)
+                taken = np.concatenate([self._intervals(ranks[: index + 1, part], index) for part in parts])
+                where = share.sections(some, index)
+                for section in np.unique(where).tolist():
+                    mine = where == section
+                    encoders[section].write(taken[mine].reshape(int(mine.sum()), -1), some[mine])
             first += share.read
-        sections, sizes = encoder.sections(), cut.packed_sizes(frames)
+        sections = zip(*(encoder.sections() for encoder in encoders), strict=True)
+        sizes = cut.packed_sizes(frames)
         out = []
-        for number, lag in enumerate(lags):
-            found = sections[number::blocks]
+        for number, (lag, whole) in enumerate(zip(lags, sections, strict=True)):
+            found = [*whole]
             for section, (size, columns) in enumerate(zip(sizes, cut.columns(lag), strict=True)):
                 if len(found[section]) >= size:
                     found[section] = pack_codes(codes[number][:, columns].reshape(-1), self._meta.bits)
