@@ -15,13 +15,11 @@ from nac.format.entropy_alone import Alone, AloneEncoder
 from nac.format.entropy_contexts import contexts_of
 from nac.format.entropy_lanes import LaneEncoder, Lanes
 from nac.format.entropy_reading import Reading
-from nac.format.entropy_sections import Sections
+from nac.format.entropy_sections import BATCH, Sections
 from nac.format.entropy_tables import EntropyTables, tables_for
 from nac.format.header import Metadata
 
 Ranks = npt.NDArray[np.int64]
-BATCH = 64
-"""Blocks encoded at a time, to bound memory."""
 LANES = 48
 """From so many blocks on they are decoded in lock step, and encoded from twice as many on: it is faster then."""
 WIDE = 2048
@@ -97,19 +95,16 @@ class EntropyPayload:
         blocks, frames, codebooks = codes.shape
         cut = self._sections.of_first(codebooks)
         encoders = [made(blocks) for _ in cut.ends]
-        first = np.zeros(blocks, np.intp)
         for share in cut.shares(lags, codebooks):
-            ranks = np.zeros((max(1, int(share.read.max())), blocks, frames), np.int64)
-            for index in range(int(share.read.max())):
-                some = np.flatnonzero(share.read > index)
-                ranks[index, some] = self._tables.ranks[index][codes[some, :, first[some] + index]]
-                parts = [some[part] for part in _parts(len(some), BATCH)]
-                taken = np.concatenate([self._intervals(ranks[: index + 1, part], index) for part in parts])
-                where = share.sections(some, index)
-                for section in np.unique(where).tolist():
-                    mine = where == section
-                    encoders[section].write(taken[mine].reshape(int(mine.sum()), -1), some[mine])
-            first += share.read
+            ranks = np.zeros((share.read, blocks, frames), np.int64)
+            for part, some in share.kinds:
+                own = codes[some, :, part.first : part.first + part.read].transpose(2, 0, 1)
+                ranks[: part.read, some] = self._tables.ranks[np.arange(part.read)[:, None, None], own]
+            for index in range(share.read):
+                for section, some in share.groups(index):
+                    batches = [some[batch] for batch in _parts(len(some), BATCH)]
+                    taken = [self._intervals(ranks[: index + 1, batch], index) for batch in batches]
+                    encoders[section].write(np.concatenate(taken).reshape(len(some), -1), some)
         sections = zip(*(encoder.sections() for encoder in encoders), strict=True)
         sizes = cut.packed_sizes(frames)
         out = []

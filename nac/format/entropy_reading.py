@@ -94,19 +94,19 @@ class Reading:
         code_at: the code of each rank, `[codebooks, codes]`.
         """
         self._refuse(0)
-        first = np.zeros(self._blocks, np.intp)  # codebook in `codes` that the channel begins with
         for share in self._shares:
-            ranks = np.zeros((int(share.read.max(initial=0)), self._blocks, self._frames), np.int64)
+            ranks = np.zeros((share.read, self._blocks, self._frames), np.int64)
             self._rank(share, ranks)
-            for index in range(len(ranks)):
-                some = np.flatnonzero(share.read > index)
-                lanes = share.sections(some, index) * self._blocks + some
-                coded = ~self._packed[lanes]
-                if coded.any():
-                    self._source.read(ranks, index, lanes[coded], some[coded])
-                some = np.flatnonzero(share.wanted > index)
-                self._codes[some, :, first[some] + index] = code_at[index][ranks[index, some]]
-            first += share.wanted
+            for index in range(share.read):
+                lanes = np.concatenate([section * self._blocks + some for section, some in share.groups(index)])
+                lanes = lanes[~self._packed[lanes]]
+                if len(lanes):
+                    blocks = lanes % self._blocks
+                    order = np.argsort(blocks)
+                    self._source.read(ranks, index, lanes[order], blocks[order])
+            for part, some in share.kinds:
+                found = code_at[np.arange(part.wanted)[:, None, None], ranks[: part.wanted, some]]
+                self._codes[some, :, part.first : part.first + part.wanted] = found.transpose(1, 2, 0)
         for block in range(self._blocks):
             self._refuse(block)
             for section in range(self._count - (not self._complete)):
@@ -122,10 +122,10 @@ class Reading:
         """Fill in what is known of a channel's ranks, `[codebooks, blocks, frames]`: those of packed sections."""
         for lane, codes in self._plain.items():
             section, block = divmod(lane, self._blocks)
-            start, stop = share.bounds[block, section : section + 2].tolist()
-            stop = min(stop, int(share.read[block]))
+            part = share.parts[block]
+            start, stop = part.bounds[section], min(part.bounds[section + 1], part.read)
             if start < stop:
-                at = int(share.before[block, section])
+                at = part.before[section]
                 books = np.arange(start, stop)[:, None]
                 ranks[start:stop, block] = self._tables.ranks[books, codes[:, at : at + stop - start].T]
 
@@ -143,7 +143,7 @@ class Reading:
         """The bytes of what was read of the last section, if it is coded, nothing was passed over, and they are fewer
         than `packed`."""
         lane = (self._count - 1) * self._blocks + block
-        if self._packed[lane] or any(share.read[block] != share.wanted[block] for share in self._shares):
+        if self._packed[lane] or any(share.parts[block].read != share.parts[block].wanted for share in self._shares):
             return None
         taken = self._source.taken(lane)
         return taken if len(taken) < packed else None

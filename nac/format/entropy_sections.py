@@ -6,10 +6,10 @@ needed for what is here.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,28 +21,52 @@ from nac.format.layout import ENTROPY, ENTROPY_WHOLE, split_codebooks
 ANCHORS: dict[int, tuple[int, ...]] = {ENTROPY_WHOLE: (), ENTROPY: (6, 12, 24)}
 """For each coding the codebooks, over all channels, behind which a section ends, if there are more."""
 LENGTH_BYTES = 2
+BATCH = 64
+"""Blocks taken together where that makes arrays with an element for every code: a bound on memory."""
 
 Numbers = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class Share:
-    """The codebooks of one channel in the sections that are needed of some blocks, one row for each block.
+class Part(NamedTuple):
+    """The codebooks of one channel in the sections that are needed of a block.
 
-    wanted: how many; read: how many are to be read for it, more where what is wanted of another channel follows them;
-    bounds: `[blocks, sections + 1]`, where the channel's codebooks begin and end in each section; before: `[blocks,
-    sections]`, codebooks of other channels before them in the section.
+    first: place of the first one in a row of those wanted of all channels; wanted: how many; read: how many are to be
+    read for it, more where what is wanted of another channel follows them; bounds: where the channel's codebooks begin
+    in each section, and where they end in the last; before: codebooks of other channels before them in each section.
     """
 
-    wanted: Numbers
-    read: Numbers
-    bounds: Numbers
-    before: Numbers
+    first: int
+    wanted: int
+    read: int
+    bounds: tuple[int, ...]
+    before: tuple[int, ...]
 
-    def sections(self, blocks: Numbers, codebook: int) -> Numbers:
-        """The section that holds a codebook of the channel, for some of the blocks."""
-        found: Numbers = (self.bounds[blocks, :-1] <= codebook).sum(1) - 1
-        return found
+
+class Share:
+    """One channel's parts of some blocks.
+
+    parts: by block; kinds: blocks with the same part, `BATCH` at most together; read: the most to be read of any.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = parts
+        alike: dict[Part, list[int]] = {}
+        for block, part in enumerate(parts):
+            alike.setdefault(part, []).append(block)
+        self.kinds: list[tuple[Part, Numbers]] = [
+            (part, np.array(blocks[first : first + BATCH], np.intp))
+            for part, blocks in alike.items()
+            for first in range(0, len(blocks), BATCH)
+        ]
+        self.read = max((part.read for part in alike), default=0)
+
+    def groups(self, codebook: int) -> list[tuple[int, Numbers]]:
+        """The sections that hold a codebook of the channel, each with the blocks where it does, if it is to be read."""
+        found: dict[int, list[Numbers]] = {}
+        for part, blocks in self.kinds:
+            if codebook < part.read:
+                found.setdefault(bisect_right(part.bounds, codebook) - 1, []).append(blocks)
+        return [(section, np.sort(np.concatenate(blocks))) for section, blocks in found.items()]
 
 
 class Sections:
@@ -80,15 +104,10 @@ class Sections:
         return _columns(self.ends, self.channels, lag)
 
     def shares(self, lags: Sequence[int], codebooks: int) -> list[Share]:
-        """Each channel's part in the first codebooks of blocks with these lags."""
+        """Each channel's share in the first codebooks of blocks with these lags."""
         ends = self.ends[: self.needed(codebooks)]
-        rows = [_rows(ends, codebooks, self.channels, lag) for lag in lags]
-        table = np.array(rows, np.intp).reshape(len(rows), self.channels, -1)
-        count = len(ends)
-        return [
-            Share(part[:, 0], part[:, 1], part[:, 2 : 3 + count], part[:, 3 + count :])
-            for part in np.moveaxis(table, 1, 0)
-        ]
+        rows = [_block_parts(ends, codebooks, self.channels, lag) for lag in lags]
+        return [Share([row[channel] for row in rows]) for channel in range(self.channels)]
 
     def cut(self, payload: bytes, frames: int, count: int) -> list[bytes]:
         """The first sections of a payload. Raises DamagedError when it cannot be cut into as many as it must have."""
@@ -146,15 +165,14 @@ def _columns(ends: tuple[int, ...], channels: int, lag: int) -> list[list[int]]:
 
 
 @lru_cache(maxsize=1024)
-def _rows(ends: tuple[int, ...], codebooks: int, channels: int, lag: int) -> list[int]:
-    """What `Share` holds of one block, channel after channel: wanted, read, bounds, before."""
+def _block_parts(ends: tuple[int, ...], codebooks: int, channels: int, lag: int) -> list[Part]:
+    """The part of each channel."""
     wanted, bounds = split_codebooks(codebooks, channels, lag), _bounds(ends, channels, lag)
-    row: list[int] = []
-    before = [0] * len(ends)
-    for channel, count in enumerate(wanted):
+    parts: list[Part] = []
+    before = (0,) * len(ends)
+    for channel, (count, own) in enumerate(zip(wanted, bounds, strict=True)):
         later = zip(wanted[channel + 1 :], bounds[channel + 1 :], strict=True)
         follows = any(more > limits[-2] for more, limits in later)
-        own = bounds[channel]
-        row += [count, own[-1] if follows else count, *own, *before]
-        before = [more + end - start for more, start, end in zip(before, own, own[1:], strict=False)]
-    return row
+        parts.append(Part(sum(wanted[:channel]), count, own[-1] if follows else count, own, before))
+        before = tuple(more + end - start for more, start, end in zip(before, own, own[1:], strict=False))
+    return parts
