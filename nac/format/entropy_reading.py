@@ -10,7 +10,7 @@ import numpy as np
 from nac.errors import DamagedError
 from nac.format.bits import Codes, unpack_codes
 from nac.format.entropy_contexts import Ranks
-from nac.format.entropy_sections import Numbers, Sections, Share
+from nac.format.entropy_sections import Numbers, Sections, Share, joined
 from nac.format.entropy_tables import EntropyTables
 
 
@@ -94,16 +94,19 @@ class Reading:
         code_at: the code of each rank, `[codebooks, codes]`.
         """
         self._refuse(0)
+        lane_of = np.empty(self._blocks, np.intp)
         for share in self._shares:
             ranks = np.zeros((share.read, self._blocks, self._frames), np.int64)
             self._rank(share, ranks)
             for index in range(share.read):
-                lanes = np.concatenate([section * self._blocks + some for section, some in share.groups(index)])
-                lanes = lanes[~self._packed[lanes]]
-                if len(lanes):
-                    blocks = lanes % self._blocks
-                    order = np.argsort(blocks)
-                    self._source.read(ranks, index, lanes[order], blocks[order])
+                groups = share.groups(index)
+                for section, some in groups:
+                    lane_of[some] = section * self._blocks + some
+                blocks = joined([some for _, some in groups])
+                if self._plain:
+                    blocks = blocks[~self._packed[lane_of[blocks]]]
+                if len(blocks):
+                    self._source.read(ranks, index, lane_of[blocks], blocks)
             for part, some in share.kinds:
                 found = code_at[np.arange(part.wanted)[:, None, None], ranks[: part.wanted, some]]
                 self._codes[some, :, part.first : part.first + part.wanted] = found.transpose(1, 2, 0)

@@ -27,6 +27,11 @@ BATCH = 64
 Numbers = npt.NDArray[np.intp]
 
 
+def joined(numbers: Sequence[Numbers]) -> Numbers:
+    """All numbers, sorted."""
+    return numbers[0] if len(numbers) == 1 else np.sort(np.concatenate(numbers))
+
+
 class Part(NamedTuple):
     """The codebooks of one channel in the sections that are needed of a block.
 
@@ -66,7 +71,7 @@ class Share:
         for part, blocks in self.kinds:
             if codebook < part.read:
                 found.setdefault(bisect_right(part.bounds, codebook) - 1, []).append(blocks)
-        return [(section, np.sort(np.concatenate(blocks))) for section, blocks in found.items()]
+        return [(section, joined(blocks)) for section, blocks in found.items()]
 
 
 class Sections:
