@@ -61,8 +61,8 @@ class EntropyPayload:
         of them in a payload no more than its length is looked at then.
         """
         codes = np.empty((len(payloads), frames, codebooks or self._meta.codebooks), np.uint16)
-        for _ in self._read(payloads, lags, codes):
-            pass
+        for part, opened in self._reading_parts(codes):
+            self._read(opened, payloads[part], lags[part], codes[part])
         return codes
 
     def shorten(self, payloads: Sequence[bytes], frames: int, lags: Sequence[int], codebooks: int) -> list[bytes]:
@@ -72,22 +72,27 @@ class EntropyPayload:
         """
         codes = np.empty((len(payloads), frames, codebooks), np.uint16)
         out: list[bytes | None] = []
-        for reading in self._read(payloads, lags, codes):
-            out += reading.shortened()
+        for part, opened in self._reading_parts(codes):
+            out += self._read(opened, payloads[part], lags[part], codes[part]).shortened()
         anew = [number for number, payload in enumerate(out) if payload is None]
         again = iter(self.encode(codes[anew], [lags[number] for number in anew]))
         return [next(again) if payload is None else payload for payload in out]
 
-    def _read(self, payloads: Sequence[bytes], lags: Sequence[int], codes: Codes) -> Iterator[Reading]:
-        """Fill `codes`, part after part; gives what is left of the reading."""
+    def _reading_parts(self, codes: Codes) -> Iterator[tuple[slice, type[Lanes] | type[Alone]]]:
+        """The blocks to be read at a time, and with what."""
         blocks, frames, kept = codes.shape
         most = kept if self._meta.channels == 1 else self._sections.ends[self._sections.needed(kept) - 1]
         many = blocks >= LANES
         for part in _parts(blocks, _wide(frames * most) if many else 1):
-            opened = Lanes if many else Alone
-            reading = Reading(self._sections, self._tables, opened, payloads[part], lags[part], codes[part])
-            reading.run(_code_at(self._tables))
-            yield reading
+            yield part, Lanes if many else Alone
+
+    def _read(
+        self, opened: type[Lanes] | type[Alone], payloads: Sequence[bytes], lags: Sequence[int], codes: Codes
+    ) -> Reading:
+        """Fill `codes`."""
+        reading = Reading(self._sections, self._tables, opened, payloads, lags, codes)
+        reading.run(_code_at(self._tables))
+        return reading
 
     def _encode(
         self, codes: npt.NDArray[np.integer], lags: Sequence[int], made: type[LaneEncoder] | type[AloneEncoder]
