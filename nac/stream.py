@@ -15,7 +15,7 @@ from nac.errors import AudioError, WeightsError
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.entropy_tables import has_tables, tables_beside, tables_field, tables_path
 from nac.format.header import Metadata, pack_header
-from nac.format.layout import ENTROPY, PACKED, default_block_frames, split_codebooks
+from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames, split_codebooks
 from nac.format.scan import is_seekable
 from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
@@ -142,7 +142,7 @@ class StreamDecoder:
         if (metadata.frame_rate, metadata.bits) != (config.frame_rate, config.bits) \
                 or metadata.codebooks > config.codebooks:
             raise WeightsError("the file's frames are not of the kind that these weights make; it is damaged or new")
-        if metadata.coding == ENTROPY and tables_path(codec.path).is_file():
+        if metadata.coding in ENTROPY_CODINGS and tables_path(codec.path).is_file():
             tables_beside(codec.path)  # if they are not the ones that the file names, reading it says so
         self.metadata = metadata
         self._model = codec.model
@@ -184,7 +184,7 @@ class StreamDecoder:
         In a file that can be sought, only the blocks that are needed are read.
         """
         # Nobody waits for a block of a file; a pipe may be live.
-        ahead = AHEAD if count is None and is_seekable(stream) and self.metadata.coding == ENTROPY else 0
+        ahead = AHEAD if count is None and is_seekable(stream) and self.metadata.coding in ENTROPY_CODINGS else 0
         reader = BlockReader(stream, self.metadata, ahead)
         position = self._seek(reader, first)
         end = None if count is None else first + count

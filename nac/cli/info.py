@@ -13,7 +13,7 @@ from nac.cli.weights import Weights, find_weights
 from nac.errors import NacError
 from nac.format.check import Report, check
 from nac.format.header import HOP, Metadata
-from nac.format.layout import ENTROPY
+from nac.format.layout import ENTROPY, ENTROPY_CODINGS
 
 
 @click.command(short_help="Tell what .nac files hold and whether they are intact.")
@@ -78,7 +78,8 @@ def facts(report: Report, weights: Weights | None) -> dict[str, Any]:
         "bandwidth": _bandwidth(meta),
         "codebooks": meta.codebooks,
         "bits": meta.bits,
-        "entropy_coded": meta.coding == ENTROPY,
+        "coding": meta.coding,
+        "entropy_coded": meta.coding in ENTROPY_CODINGS,
         "frame_rate": meta.frame_rate,
         "frames": report.frames,
         "blocks": report.intact_blocks + report.damaged_blocks,
@@ -120,9 +121,10 @@ def describe_file(report: Report, weights: Weights | None) -> list[tuple[str, st
 
 
 def _coding(meta: Metadata) -> str:
-    if meta.coding != ENTROPY:
+    if meta.coding not in ENTROPY_CODINGS:
         return "packed"
-    return "entropy coded" + ("" if meta.tables is None else f" (tables {meta.tables:08x})")
+    how = "entropy coded in sections" if meta.coding == ENTROPY else "entropy coded"
+    return how + ("" if meta.tables is None else f" (tables {meta.tables:08x})")
 
 
 def _bandwidth(meta: Metadata) -> float:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nac.format.blocks import BlockWriter
 from nac.format.entropy_tables import tables_beside, tables_field
 from nac.format.header import Metadata, frame_count, pack_header
-from nac.format.layout import ENTROPY, Layout, default_block_frames
+from nac.format.layout import ENTROPY, ENTROPY_WHOLE, Layout, default_block_frames, split_codebooks
 from nac.format.payload import payload_coder
 from nac.packaged import default_weights
 
@@ -25,6 +25,8 @@ NAC = (sys.executable, "-m", "nac")
 RATE = 24_000
 SOME = 20
 """Blocks that differ, in files of made-up codes."""
+LAG = 8
+"""By how many codebooks side has fewer than mid in them."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,15 @@ def edits(minutes: int = 60, kbps: int = 24, entropy: bool = False) -> dict[str,
     """
     seconds = minutes * 60
     with tempfile.TemporaryDirectory() as folder:
-        names = ("whole", "first", "second", "part")
-        whole, first, second, part = (str(Path(folder, f"{name}.nac")) for name in names)
+        names = ("whole", "stereo", "first", "second", "part")
+        whole, stereo, first, second, part = (str(Path(folder, f"{name}.nac")) for name in names)
         write_codes(Path(whole), seconds, kbps, entropy)
+        write_codes(Path(stereo), seconds, kbps, entropy, channels=2)
         middle = str(seconds // 2)
         commands = {
             f"nac reduce ({kbps} to 6 kbps)": ["reduce", whole, part, "--kbps", "6"],
+            f"nac reduce (stereo, {kbps} to 6 kbps)": ["reduce", stereo, part, "--kbps", "6"],
+            f"nac reduce ({kbps} to 9 kbps)": ["reduce", whole, part, "--kbps", "9"],
             "nac trim (half of it)": ["trim", whole, first, "--end", middle],
             "nac trim (the other half)": ["trim", whole, second, "--start", middle],
             "nac cat (both halves)": ["cat", first, second, "-o", part],
@@ -108,31 +113,36 @@ def edits(minutes: int = 60, kbps: int = 24, entropy: bool = False) -> dict[str,
                 for name, command in commands.items()}
 
 
-def write_codes(path: Path, seconds: float, kbps: int, entropy: bool = False) -> None:
-    """A mono `.nac` file of so many seconds whose codes are noise, or such as the packaged tables expect."""
+def write_codes(path: Path, seconds: float, kbps: int, entropy: bool = False, channels: int = 1) -> None:
+    """A `.nac` file of so many seconds whose codes are noise, or such as the packaged tables expect."""
     samples = int(seconds * RATE)
-    size = default_block_frames(1, kbps)
-    meta = Metadata(RATE, 1, samples, kbps, 2 * kbps, 0, "noise", block_frames=size)
+    size = default_block_frames(channels, kbps)
+    meta = Metadata(RATE, channels, samples, kbps, 2 * kbps, 0, "noise", block_frames=size)
     rng = np.random.default_rng(0)
     if entropy:
         tables = tables_beside(default_weights())
         meta = replace(meta, fingerprint=tables.model, coding=ENTROPY, extra=(tables_field(tables),))
     writer, frames = BlockWriter(meta), frame_count(samples, RATE)
     drawn = [_likely(meta, rng) if entropy else rng.integers(0, 1024, (2 * kbps, size)) for _ in range(SOME)]
-    full = [payload_coder(meta).encode(codes.T[None], [0])[0] for codes in drawn]
+    lag = LAG if channels == 2 else 0
+    full = [payload_coder(meta).encode(codes.T[None], [lag])[0] for codes in drawn]
+    mid = split_codebooks(meta.codebooks, channels, lag)[0]
     with path.open("wb") as file:
         file.write(pack_header(meta))
         for number, first in enumerate(range(0, frames, size)):
             rest = frames - first
             whole, codes = full[number % SOME], drawn[number % SOME]
-            file.write(writer.packed(whole, size) if rest >= size else writer.block([codes[:, :rest]]))
+            parts = [codes[:mid, :rest], codes[mid:, :rest]][:channels]
+            file.write(writer.packed(whole, size, lag) if rest >= size else writer.block(parts, lag))
 
 
 def _likely(meta: Metadata, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     """Codes of a block, `[codebooks, frames]`, as likely as the tables have it: what they read out of noise."""
+    meta = replace(meta, coding=ENTROPY_WHOLE)  # without sections, whose lengths noise would not fit
     noise = b"\1" + rng.bytes(Layout(meta).payload_bytes(meta.block_frames) - 3) + b"\1"
     # All codebooks but the last, since the noise must not be held against the length that it would have.
-    codes = payload_coder(meta).decode([noise], meta.block_frames, [0], meta.codebooks - 1)[0]
+    lag = LAG if meta.channels == 2 else 0
+    codes = payload_coder(meta).decode([noise], meta.block_frames, [lag], meta.codebooks - 1)[0]
     last = rng.integers(0, 1024, (meta.block_frames, 1), np.uint16)
     found: npt.NDArray[np.uint16] = np.concatenate([codes, last], 1).T
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
@@ -13,7 +14,7 @@ from nac.errors import DamagedError, OptionError
 from nac.format.bits import Codes
 from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
 from nac.format.layout import MAX_BLOCKS, Layout, check_side_lag
-from nac.format.payload import payload_coder
+from nac.format.payload import PayloadCoder, payload_coder
 from nac.format.scan import Damage, RawBlock, Scanner, block_checksum
 
 __all__ = ["Block", "BlockReader", "BlockWriter", "Damage", "patch_samples"]
@@ -52,9 +53,12 @@ class BlockWriter:
         self.meta = meta
         self.frames = 0
         self._layout = Layout(meta)
-        self._coder = payload_coder(meta)
         self._index = 0
         self._ended = False
+
+    @cached_property
+    def _coder(self) -> PayloadCoder:
+        return payload_coder(self.meta)  # whoever has payloads already needs none
 
     def block(self, codes: Sequence[npt.NDArray[np.integer]], side_lag: int = 0) -> bytes:
         """The next block: integer codes (0 to 2**bits - 1) for each channel, `[codebooks of channel, frames]`."""

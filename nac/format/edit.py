@@ -20,7 +20,7 @@ from nac.files import NewFile
 from nac.format.entropy_tables import tables_beside, tables_field
 from nac.format.frames import FrameWriter, runs_of, side_codebooks, split_changes
 from nac.format.header import TABLES, Metadata, frame_count, read_header
-from nac.format.layout import ENTROPY, PACKED, default_block_frames
+from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames
 from nac.format.scan import Scanner, find_samples, is_seekable
 from nac.format.tags import read_tags, remove_tags, set_tags
 from nac.packaged import default_weights
@@ -53,8 +53,12 @@ def _created(target: Source) -> Iterator[BinaryIO]:
 def reduce(source: Source, target: Source, kbps: int, entropy: bool | None = None) -> Metadata:
     """Write `source` with a lower bit rate (whole kbps over all channels) by leaving out codebooks; keeps the tags.
 
-    `entropy`: whether the result is entropy coded, with the tables beside the packaged weights; None: as `source` is.
-    With the bit rate that the file has, only that changes.
+    `entropy`: whether the result is entropy coded (in sections), with the tables beside the packaged weights, or those
+    that `source` names if it is entropy coded in another way; None: as `source` is. With the bit rate that the file
+    has, only that changes.
+
+    Payloads that consist of sections are cut behind one of them where the new bit rate allows, at 3, 6 and 12 kbps;
+    for that no tables are needed, and codes are not looked at.
 
     The result is, byte for byte, what a writer makes of the first codebooks of each channel. This project's encoder
     makes the same file when it codes at that rate: at 3, 6 and 12 kbps whatever its effort, at all others but mono at
@@ -83,9 +87,11 @@ def reduce(source: Source, target: Source, kbps: int, entropy: bool | None = Non
 
 
 def _recoded(meta: Metadata, entropy: bool) -> Metadata:
-    """The metadata with the codes entropy coded or packed."""
-    if entropy == (meta.coding == ENTROPY):
+    """The metadata with the codes entropy coded, as this program does it, or packed."""
+    if meta.coding == (ENTROPY if entropy else PACKED):
         return meta
+    if entropy and meta.coding in ENTROPY_CODINGS:
+        return replace(meta, coding=ENTROPY)
     extra = tuple(field for field in meta.extra if field[0] != TABLES)
     if not entropy:
         return replace(meta, coding=PACKED, extra=extra)

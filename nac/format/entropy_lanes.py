@@ -1,5 +1,5 @@
-"""Entropy coded payloads of many blocks, read and written in lock step: each block is a lane, and one operation on
-arrays takes the same decision in all lanes.
+"""Entropy coded sections of many blocks, read and written in lock step: each section of a block is a lane, and one
+operation on arrays takes the same decision in a lane of every block.
 
 It is the range coder of `entropy_range`, to the byte. Its numbers fit 32 bits without a sign, but for the encoder's
 `start`, which has one bit more until the carry is taken out of it.
@@ -58,54 +58,51 @@ class _Tables:
 
 
 class Lanes:
-    """Range decoders, one for each payload.
+    """Range decoders, one for each section.
 
-    wrong: why a payload cannot be what a writer makes, by its number; such lanes yield codes without a meaning.
+    wrong: why a section cannot be what a writer makes, by its lane; such lanes yield codes without a meaning.
     """
 
-    def __init__(self, payloads: Sequence[bytes], tables: EntropyTables) -> None:
+    def __init__(self, sections: Sequence[bytes], tables: EntropyTables) -> None:
         self.wrong: dict[int, str] = {}
-        self._payloads = payloads
+        self._sections = sections
         self._tables = tables
         # Probabilities of sums that begin with the lowest.
         self._probability = np.roll(tables.probability, SCORES).astype(np.uint32)
-        lengths = np.array([len(payload) for payload in payloads], np.intp)
-        # A zero byte behind each payload: it goes on with zeros for ever.
-        self._data = np.frombuffer(b"".join([payload + b"\0" for payload in payloads]), np.uint8).astype(np.uint32)
+        lengths = np.array([len(section) for section in sections], np.intp)
+        # A zero byte behind each section: it goes on with zeros for ever.
+        self._data = np.frombuffer(b"".join([section + b"\0" for section in sections]), np.uint8).astype(np.uint32)
         self._end = np.cumsum(lengths + 1) - 1
         self._first = self._end - lengths
         self._next = self._first + HEAD
-        self._size = np.full(len(payloads), FULL, np.uint32)
-        self._value = np.array([self._start(number) for number in range(len(payloads))], np.uint32)
+        self._size = np.full(len(sections), FULL, np.uint32)
+        self._value = np.array([self._start(lane) for lane in range(len(sections))], np.uint32)
 
-    def _start(self, number: int) -> int:
+    def _start(self, lane: int) -> int:
         try:
-            return first_value(self._payloads[number])
+            return first_value(self._sections[lane])
         except DamagedError as error:
-            self.wrong[number] = str(error)
+            self.wrong[lane] = str(error)
             return 0
 
-    def taken(self, number: int) -> bytes:
+    def taken(self, lane: int) -> bytes:
         """As `entropy_range.Decoder.taken`, of one lane."""
-        return taken_bytes(self._payloads[number], int(self._next[number] - self._first[number]),
-                           int(self._value[number]))  # fmt: skip
+        return taken_bytes(self._sections[lane], int(self._next[lane] - self._first[lane]), int(self._value[lane]))
 
-    def finish(self, number: int) -> None:
-        """As `entropy_range.Decoder.finish`, of one lane: what is wrong goes to `wrong`."""
-        try:
-            check_end(self._payloads[number], int(self._next[number] - self._first[number]))
-        except DamagedError as error:
-            self.wrong.setdefault(number, str(error))
+    def finish(self, lane: int) -> None:
+        """As `entropy_range.Decoder.finish`, of one lane."""
+        check_end(self._sections[lane], int(self._next[lane] - self._first[lane]))
 
-    def read(self, ranks: Ranks, codebook: int, lanes: Numbers) -> None:
-        """Read a codebook of some lanes into ranks `[codebooks, lanes, frames]`, where those before it are."""
+    def read(self, ranks: Ranks, codebook: int, lanes: Numbers, blocks: Numbers) -> None:
+        """Read a codebook of some blocks, which these lanes are at, into ranks `[codebooks, blocks, frames]`, where
+        those before it are."""
         frames, bits = ranks.shape[2], self._tables.bits
         tables = _Tables(self._tables, codebook)
         base = np.zeros((frames, len(tables.first), len(lanes)), np.intp)
         for number, context in enumerate(tables.contexts):
             if context and not tables.back[number]:
                 rows = context.rows(ranks, tables.rows[number], bits)
-                base[:, number] = tables.base(number, rows if len(lanes) == len(rows) else rows[lanes]).T
+                base[:, number] = tables.base(number, rows if len(blocks) == len(rows) else rows[blocks]).T
         own = [number for number, back in enumerate(tables.back) if back]
         found = np.empty((frames, len(lanes)), np.intp)
         walk = _Walk(self, tables, lanes)
@@ -119,7 +116,7 @@ class Lanes:
                     bases[number] = tables.base(number, rows)
             walk.down(bases, nodes)
         walk.store()
-        ranks[codebook, lanes] = found.T
+        ranks[codebook, blocks] = found.T
 
 
 class _Walk:
@@ -220,7 +217,7 @@ class LaneEncoder:
         if missing > 0:
             self._out = np.pad(self._out, ((0, 0), (0, missing)))
 
-    def payloads(self) -> list[bytes]:
+    def sections(self) -> list[bytes]:
         """The bytes of every lane, after the last decision."""
         self._out[np.arange(len(self._place)), self._place] = (self._start + np.uint64(LOW - 1)) >> np.uint64(24)
         found = []

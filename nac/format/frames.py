@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
@@ -14,12 +16,13 @@ from nac.errors import DamagedError
 from nac.format.bits import Codes
 from nac.format.blocks import BlockWriter
 from nac.format.entropy import WIDE, EntropyPayload
+from nac.format.entropy_sections import Sections
 from nac.format.header import Metadata, pack_header
-from nac.format.layout import ENTROPY, MAX_LAG, PACKED, Layout, split_codebooks
-from nac.format.payload import payload_coder
+from nac.format.layout import ENTROPY_CODINGS, MAX_LAG, PACKED, Layout, split_codebooks
+from nac.format.payload import PayloadCoder, payload_coder
 from nac.format.scan import Damage, RawBlock, Scanner
 
-BATCH = {PACKED: 256, ENTROPY: WIDE}
+BATCH = {PACKED: 256, **dict.fromkeys(ENTROPY_CODINGS, WIDE)}
 """Blocks of a run at most, ..."""
 RUN_BYTES = 8 << 20
 """... and their payloads, also as packed ones: a bound on memory whatever a file holds."""
@@ -137,26 +140,42 @@ class FrameWriter:
         self._target = target
         self._writer = BlockWriter(meta)
         self._layout = Layout(meta)
-        self._coder = payload_coder(meta)
         self._rest: list[Frames] = []
+        self._last: Run | None = None  # a whole block, too short for any place but the end
         target.write(pack_header(meta))
+
+    @cached_property
+    def _coder(self) -> PayloadCoder:
+        return payload_coder(self._layout.meta)  # where payloads are copied, no tables are needed
 
     def copy(self, run: Run) -> None:
         """Append blocks of another file, with their first codebooks if this one has fewer.
 
         Where a whole block becomes a block, its payload is taken as it is if possible, otherwise coded anew.
         """
-        whole = 0
-        if not run.skip and run.blocks[0].frames == self._layout.block_frames and not any(map(len, self._rest)):
-            whole = len(run) // self._layout.block_frames
-            payloads = self._payloads(run.blocks[:whole], run.layout.meta)
-            if payloads is None:
-                whole = 0
-            else:
-                self._write_payloads(payloads, [block.side_lag for block in run.blocks[:whole]])
-        rest = run.without(whole)
-        if len(rest):
-            self.push(rest.unpack(self._layout.meta.codebooks))
+        self._end_wait()
+        if not len(run):
+            return
+        if not run.skip and not any(map(len, self._rest)):
+            frames = run.blocks[0].frames
+            if frames == self._layout.block_frames:
+                whole = len(run) // frames
+                if self._copied(run.first(whole * frames)):
+                    run = run.without(whole)
+            elif len(run) == frames < self._layout.block_frames:
+                self._last = run
+                return
+        if len(run):
+            self.push(run.unpack(self._layout.meta.codebooks))
+
+    def _copied(self, run: Run) -> bool:
+        """Write whole blocks with their payloads as they are, or cut; tells whether that is possible."""
+        frames = run.blocks[0].frames
+        blocks = run.blocks[: len(run) // frames]
+        payloads = self._payloads(blocks, run.layout.meta)
+        if payloads is not None:
+            self._write_payloads(payloads, [block.side_lag for block in blocks], frames)
+        return payloads is not None
 
     def _payloads(self, blocks: Sequence[RawBlock], theirs: Metadata) -> list[bytes] | None:
         """What the payloads of whole blocks become here, None if they must be coded anew."""
@@ -165,16 +184,29 @@ class FrameWriter:
         payloads = [block.payload for block in blocks]
         if one != other or ours.codebooks > theirs.codebooks:
             return None
-        if ours.codebooks == theirs.codebooks:
+        if ours.codebooks == theirs.codebooks or not blocks:
             return payloads
-        coder = payload_coder(theirs)
-        if isinstance(coder, EntropyPayload) and ours.channels == 1:
-            with _refusing():
-                return coder.shorten(payloads, ours.block_frames, ours.codebooks)
+        if ours.coding not in ENTROPY_CODINGS:
+            return None
+        frames = blocks[0].frames
+        sections = Sections(theirs.coding, theirs.codebooks, theirs.channels, theirs.bits)
+        with _refusing():
+            if ours.codebooks in sections.ends:
+                return [sections.first(payload, frames, ours.codebooks) for payload in payloads]
+            coder = payload_coder(theirs)
+            if isinstance(coder, EntropyPayload):
+                return coder.shorten(payloads, frames, [block.side_lag for block in blocks], ours.codebooks)
         return None
+
+    def _end_wait(self) -> None:
+        """More follows the block that was held back as the last one."""
+        if self._last is not None:
+            frames, self._last = self._last.unpack(self._layout.meta.codebooks), None
+            self.push(frames)
 
     def push(self, frames: Frames) -> None:
         """Append frames."""
+        self._end_wait()
         size = self._layout.block_frames
         self._rest.append(frames)
         waiting = sum(len(part) for part in self._rest)
@@ -186,6 +218,9 @@ class FrameWriter:
 
     def finish(self, samples: int) -> None:
         """Write the frames that are left, and the end block if the metadata do not tell the number of samples."""
+        if self._last is not None and self._copied(self._last):
+            self._last = None
+        self._end_wait()
         rest = self._joined()
         if len(rest):
             self._write(rest, len(rest))
@@ -203,10 +238,9 @@ class FrameWriter:
         payloads = self._coder.encode(frames.codes.reshape(-1, size, self._layout.meta.codebooks), lags)
         self._write_payloads(payloads, lags, size)
 
-    def _write_payloads(self, payloads: Sequence[bytes], lags: Sequence[int], size: int | None = None) -> None:
-        frames, packed = size or self._layout.block_frames, self._writer.packed
-        blocks = [packed(payload, frames, lag) for payload, lag in zip(payloads, lags, strict=True)]
-        self._target.write(b"".join(blocks))
+    def _write_payloads(self, payloads: Sequence[bytes], lags: Sequence[int], frames: int) -> None:
+        packed = self._writer.packed
+        self._target.write(b"".join(map(packed, payloads, itertools.repeat(frames), lags)))
 
 
 def side_codebooks(meta: Metadata, lags: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

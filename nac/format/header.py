@@ -84,7 +84,8 @@ class Metadata:
     when unknown while the header was written; kbps: nominal bit rate over all channels (1 to 255); codebooks: over
     all channels (1 to 255); fingerprint: of the model's quantizer (32 bits); model: its name (255 bytes of UTF-8 at
     most); frame_rate: frames a second; bits: of a code (1 to 16); block_frames: frames of every block but the last;
-    coding: 0 packed; tags: (key, value) pairs in order; extra: (type, value) of other extension fields, kept as is.
+    coding: 0 packed, others as in `nac.format.layout`; tags: (key, value) pairs in order; extra: (type, value) of
+    other extension fields, kept as is.
 
     >>> Metadata(sample_rate=44100, channels=1, samples=44100, kbps=6, codebooks=12, fingerprint=7, model="m").frames
     51

@@ -6,8 +6,12 @@ from nac.errors import FormatError, OptionError
 from nac.format.header import Metadata
 
 PACKED = 0
-ENTROPY = 1
-CODINGS = {PACKED, ENTROPY}
+ENTROPY_WHOLE = 1
+"""Entropy coded, a payload as a whole: what was written before there were sections."""
+ENTROPY = 2
+"""Entropy coded in sections."""
+ENTROPY_CODINGS = frozenset({ENTROPY_WHOLE, ENTROPY})
+CODINGS = {PACKED, *ENTROPY_CODINGS}
 """Codings of the payload that this program knows. For a new one: its number here, its class in `payload.CODERS`."""
 END_BYTES = 10
 """Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""

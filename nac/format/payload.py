@@ -17,7 +17,7 @@ from nac.format.bits import Codes, pack_rows, unpack_rows
 from nac.format.codebooks import first_codebooks
 from nac.format.entropy import EntropyPayload
 from nac.format.header import Metadata
-from nac.format.layout import ENTROPY, PACKED
+from nac.format.layout import ENTROPY, ENTROPY_WHOLE, PACKED
 
 
 class PayloadCoder(Protocol):
@@ -60,7 +60,11 @@ class PackedPayload:
         return first_codebooks(codes, lags, self.channels, codebooks or self.codebooks)
 
 
-CODERS: dict[int, Callable[[Metadata], PayloadCoder]] = {PACKED: PackedPayload, ENTROPY: EntropyPayload}
+CODERS: dict[int, Callable[[Metadata], PayloadCoder]] = {
+    PACKED: PackedPayload,
+    ENTROPY_WHOLE: EntropyPayload,
+    ENTROPY: EntropyPayload,
+}
 
 
 def payload_coder(meta: Metadata) -> PayloadCoder:

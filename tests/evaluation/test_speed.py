@@ -69,9 +69,10 @@ def test_edits_are_timed() -> None:
     assert all(value > 0 for value in times.values())
 
 
-def test_likely_codes_are_an_intact_file_and_smaller(tmp_path: Path) -> None:
-    write_codes(tmp_path / "packed.nac", 61.5, 24)
-    write_codes(tmp_path / "coded.nac", 61.5, 24, entropy=True)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_likely_codes_are_an_intact_file_and_smaller(tmp_path: Path, channels: int) -> None:
+    write_codes(tmp_path / "packed.nac", 61.5, 24, channels=channels)
+    write_codes(tmp_path / "coded.nac", 61.5, 24, entropy=True, channels=channels)
     report = check(tmp_path / "coded.nac")
     assert report.intact and report.duration == 61.5 and report.kbps == 24
     sizes = [(tmp_path / f"{name}.nac").stat().st_size for name in ("coded", "packed")]

@@ -1,13 +1,18 @@
 """Small entropy tables with made-up scores, for the tests of the entropy coding."""
 
 import hashlib
+import io
 from dataclasses import replace
 
 import numpy as np
 from format_files import META
 
+from nac.format.blocks import BlockWriter
+from nac.format.edit import reduce
 from nac.format.entropy_contexts import Neighbour, contexts_of
 from nac.format.entropy_tables import SCORES, EntropyTables, register_tables, tables_field
+from nac.format.header import frame_count, pack_header
+from nac.format.layout import ENTROPY, ENTROPY_WHOLE, split_codebooks
 
 
 def numbers(name, count, kind):
@@ -41,13 +46,18 @@ def make_tables(**how):
     return register_tables(EntropyTables.from_arrays(make_arrays(**how)))
 
 
-def coded(meta, tables):
+def coded(meta, tables, coding=ENTROPY):
     """The metadata with the codes entropy coded."""
-    return replace(meta, coding=1, extra=(tables_field(tables),))
+    return replace(meta, coding=coding, extra=(tables_field(tables),))
 
 
 TABLES = make_tables()
+"""Enough for two sections, ..."""
+MANY = make_tables(codebooks=30, bits=5, seed=3)
+"""... and for four: at 100 frames a second each codebook of theirs has half a kbps as well."""
 CODED = coded(META, TABLES)
+WHOLE = coded(META, TABLES, ENTROPY_WHOLE)
+CODINGS = (ENTROPY_WHOLE, ENTROPY)
 
 
 def likely_codes(tables, codebooks, frames, seed=0):
@@ -62,3 +72,25 @@ def likely_codes(tables, codebooks, frames, seed=0):
         code_at = np.argsort(tables.ranks[index])
         found.append(code_at[node - (1 << tables.bits)])
     return np.stack(found).astype(np.uint16)
+
+
+def file_of(meta, codes, lag=0):
+    """A file with codes `[frames, codebooks]`."""
+    out, writer = [pack_header(meta)], BlockWriter(meta)
+    mid = split_codebooks(codes.shape[1], meta.channels, lag)[0]
+    for first in range(0, len(codes), meta.block_frames):
+        block = codes[first : first + meta.block_frames].T
+        out.append(writer.block([block] if meta.channels == 1 else [block[:mid], block[mid:]], lag))
+    return b"".join([*out, writer.end(meta.samples)])
+
+
+def likely_file(codebooks=12, seconds=1, seed=0, base=CODED, **changes):
+    meta = replace(base, codebooks=codebooks, kbps=codebooks // 2, samples=24000 * seconds, **changes)
+    frames = frame_count(meta.samples, meta.sample_rate)
+    return meta, file_of(meta, likely_codes(TABLES, codebooks, frames, seed).T)
+
+
+def cut(data, kbps, entropy=None):
+    target = io.BytesIO()
+    reduce(io.BytesIO(data), target, kbps, entropy)
+    return target.getvalue()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from entropy_tools import coded, likely_codes, make_tables
+from entropy_tools import MANY, coded, likely_codes, make_tables
 from format_files import META, Pipe, make, problems, same_codes
 
 from nac.errors import NacError
@@ -18,16 +18,19 @@ from nac.format.blocks import Block, BlockReader
 from nac.format.check import check
 from nac.format.edit import concatenate, reduce, trim
 from nac.format.header import HEADER_BYTES, read_header
-from nac.format.layout import ENTROPY
+from nac.format.layout import ENTROPY, ENTROPY_CODINGS, ENTROPY_WHOLE
 from nac.format.scan import Damage, block_checksum
 
 STEREO = replace(META, channels=2, kbps=2, codebooks=5, block_frames=7, tags=(("a", "b"),))
 LOWEST = replace(META, kbps=1, codebooks=1, bits=1, block_frames=2, samples=20_000)
 TABLES = make_tables(codebooks=4, seed=2)
 SMALL_TABLES = make_tables(codebooks=5, bits=4, seed=1, largest=127)
-CODED = coded(replace(META, kbps=2, codebooks=4, block_frames=4, samples=7000), TABLES)
-CODED_SMALL = coded(replace(META, kbps=1, codebooks=2, bits=4, block_frames=3, samples=8000), SMALL_TABLES)
-CODED_STEREO = coded(replace(STEREO, bits=4, block_frames=5, samples=9000), SMALL_TABLES)
+CODED = coded(replace(META, kbps=2, codebooks=4, block_frames=4, samples=7000), TABLES, ENTROPY_WHOLE)
+SMALL = replace(META, kbps=1, codebooks=2, bits=4, block_frames=3, samples=8000)
+CODED_SMALL = coded(SMALL, SMALL_TABLES, ENTROPY_WHOLE)
+CODED_STEREO = coded(replace(STEREO, bits=4, block_frames=5, samples=9000), SMALL_TABLES, ENTROPY_WHOLE)
+SECTIONS = coded(replace(META, frame_rate=100, bits=5, kbps=13, codebooks=26, block_frames=6, samples=8000), MANY)
+SECTIONS_STEREO = replace(SECTIONS, channels=2, kbps=7, codebooks=14, samples=None, tags=(("a", "b"),))
 BASES = (
     (META, 24000, (0,)),
     (replace(META, samples=None), 24000, (0,)),
@@ -42,11 +45,15 @@ BASES = (
     (replace(CODED_SMALL, samples=None), 8000, (0,)),
     (CODED_STEREO, 9000, (0, 1, 255)),
     (replace(CODED_STEREO, samples=None), 9000, (0, 2)),
+    (SECTIONS, 8000, (0,)),
+    (SECTIONS_STEREO, 9000, (0, 3, 255)),
+    (replace(CODED, coding=ENTROPY), 7000, (0,)),
 )
 """Inputs name a file by its place here, up to a multiple of their number: new ones go to the end, and the inputs in
 `found` name theirs by a number below all lengths the list has had."""
 NOISE_EVERY = 3
-"""Of the blocks of an entropy coded file, each so many-th has codes that the tables make unlikely, and so is packed."""
+"""Of the blocks of an entropy coded file, each so many-th has codes that the tables make unlikely, and so is packed;
+where there are sections, the next one has them from the fourth codebook of a channel on."""
 
 
 def base(number):
@@ -57,15 +64,15 @@ def base(number):
 @lru_cache
 def _made(number):
     meta, samples, lags = BASES[number]
-    tables = TABLES if meta.bits == TABLES.bits else SMALL_TABLES
+    tables = {tables.bits: tables for tables in (TABLES, SMALL_TABLES, MANY)}.get(meta.bits)
 
     def draw(codebooks, frames, block):
-        if block % NOISE_EVERY == 1:
-            return np.random.default_rng(block).integers(0, 1 << meta.bits, (codebooks, frames), dtype=np.uint16)
-        codes = likely_codes(tables, max(codebooks, 1), frames, f"{number} {block} {codebooks}")
-        return codes[:codebooks]
+        noise = np.random.default_rng(block).integers(0, 1 << meta.bits, (codebooks, frames), dtype=np.uint16)
+        codes = likely_codes(tables, max(codebooks, 1), frames, f"{number} {block} {codebooks}")[:codebooks]
+        likely = {1: 0, 2: 3 if meta.coding == ENTROPY else codebooks}.get(block % NOISE_EVERY, codebooks)
+        return np.concatenate([codes[:likely], noise[likely:]])
 
-    return make(meta, seed=number, samples=samples, lags=lags, draw=draw if meta.coding == ENTROPY else None)
+    return make(meta, seed=number, samples=samples, lags=lags, draw=draw if meta.coding in ENTROPY_CODINGS else None)
 
 
 def changes(program):
@@ -150,6 +157,7 @@ def verdict(program):
     ahead = read_all(io.BytesIO(data), ahead=1 + place % 5)
     for function, source, *arguments in (
         (reduce, io.BytesIO(data), 1),
+        (reduce, io.BytesIO(data), 2 + place % 11),
         (trim, io.BytesIO(data), place % 50 / 40),
         (concatenate, [io.BytesIO(data), io.BytesIO(made.data)]),
     ):
@@ -169,7 +177,7 @@ def verdict(program):
     report = check(io.BytesIO(data))
     damaged = any(isinstance(item, Damage) for item in items)
     # What is checked without decoding: whether a payload can be codes is seen when it is read.
-    undecodable = signed and made.meta.coding == ENTROPY and damaged and report.intact
+    undecodable = signed and made.meta.coding in ENTROPY_CODINGS and damaged and report.intact
     if (report.intact == damaged and not undecodable) or report.frames != sum(item.frames for item in items):
         return "the check says something else than the reader"
     if report.total_bytes != len(data):

@@ -351,7 +351,7 @@ def test_the_numbers_of_blocks_are_used_up_at_last():
 
 
 def test_another_coding_is_said_to_be_newer():
-    for coding in (2, 3, 255):
+    for coding in (3, 4, 255):
         data = pack_header(replace(META, coding=coding))
         with pytest.raises(FormatError, match="update nac"):
             read(data + bytes(100))

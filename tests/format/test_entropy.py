@@ -5,7 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from entropy_tools import CODED, TABLES, coded, likely_codes, make_tables
+from entropy_tools import (
+    CODED,
+    CODINGS,
+    MANY,
+    TABLES,
+    WHOLE,
+    coded,
+    cut,
+    file_of,
+    likely_codes,
+    likely_file,
+    make_tables,
+)
 from format_files import META, make, problems, read, same_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +29,7 @@ from nac.format.check import check
 from nac.format.edit import concatenate, reduce, trim
 from nac.format.entropy import EntropyPayload
 from nac.format.entropy_range import Decoder, encode_decisions
+from nac.format.entropy_sections import ANCHORS
 from nac.format.header import Metadata, frame_count, pack_header, read_header
 from nac.format.scan import Damage
 
@@ -24,37 +37,25 @@ SLOW = settings(deadline=None, max_examples=40)
 SMALL = make_tables(codebooks=5, bits=4, seed=1, largest=127)
 
 
-def file_of(meta, codes, lag=0):
-    """A file with codes `[frames, codebooks]`."""
-    out, writer = [pack_header(meta)], BlockWriter(meta)
-    mid = codes.shape[1] if meta.channels == 1 else writer._layout.split(lag)[0]
-    for first in range(0, len(codes), meta.block_frames):
-        block = codes[first : first + meta.block_frames].T
-        out.append(writer.block([block] if meta.channels == 1 else [block[:mid], block[mid:]], lag))
-    return b"".join([*out, writer.end(meta.samples)])
-
-
-def likely_file(codebooks=12, seconds=1, seed=0, **changes):
-    meta = replace(CODED, codebooks=codebooks, kbps=codebooks // 2, samples=24000 * seconds, **changes)
-    frames = frame_count(meta.samples, meta.sample_rate)
-    return meta, file_of(meta, likely_codes(TABLES, codebooks, frames, seed).T)
+EITHER = pytest.mark.parametrize("base", [WHOLE, CODED], ids=["whole", "sections"])
 
 
 @SLOW
 @given(st.data())
 def test_codes_come_back_whatever_they_are(data):
-    tables = data.draw(st.sampled_from([TABLES, SMALL]))
+    tables, coding = data.draw(st.sampled_from([TABLES, SMALL, MANY])), data.draw(st.sampled_from(CODINGS))
     channels, codebooks = data.draw(st.integers(1, 2)), data.draw(st.integers(1, len(tables.codebooks)))
     blocks, frames = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 12))
-    meta = coded(Metadata(24000, channels, None, 1, codebooks, 7, "m", bits=tables.bits), tables)
-    lags = data.draw(st.lists(st.integers(0, 20) if channels == 2 else st.just(0), min_size=blocks, max_size=blocks))
+    meta = coded(Metadata(24000, channels, None, 1, codebooks, 7, "m", bits=tables.bits), tables, coding)
+    lags = data.draw(st.lists(st.integers(0, 35) if channels == 2 else st.just(0), min_size=blocks, max_size=blocks))
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     top = data.draw(st.sampled_from([1, 2, 1 << tables.bits]))
     codes = rng.integers(0, top, (blocks, frames, codebooks))
     coder = EntropyPayload(meta)
     payloads = coder.encode(codes, lags)
     assert np.array_equal(coder.decode(payloads, frames, lags), codes)
-    assert max(map(len, payloads)) <= packed_bytes(frames * codebooks, tables.bits)
+    more = 3 * sum(end < codebooks for end in ANCHORS[coding])  # a length, and what fills up the last byte
+    assert max(map(len, payloads)) <= packed_bytes(frames * codebooks, tables.bits) + more
     # A block's payload depends on nothing but the block.
     assert payloads == [coder.encode(codes[i : i + 1], lags[i : i + 1])[0] for i in range(blocks)]
 
@@ -99,21 +100,24 @@ def test_a_carry_runs_through_bytes_that_are_full():
         assert [decoder.paths([0, number], 1, 1, [()], 1) for number in range(len(decisions))] == [[0]] * len(decisions)
 
 
-def test_likely_codes_take_fewer_bytes_and_unlikely_ones_two_more_at_most():
-    meta, data = likely_file(seconds=4)
+@EITHER
+def test_likely_codes_take_fewer_bytes_and_unlikely_ones_few_more_at_most(base):
+    meta, data = likely_file(seconds=4, base=base)
     _, items, _ = read(data)
     packed = file_of(replace(meta, coding=0, extra=()), np.concatenate([item.codes[0].T for item in items]))
     assert len(data) < 0.8 * len(packed)
-    worst, made = make(CODED), make(META)
+    worst, made = make(base), make(META)
     assert same_codes([block.codes[0] for block in worst.blocks], [block.codes[0] for block in made.blocks])
     field = len(worst.header) - len(made.header)
-    assert len(worst.data) <= len(made.data) + field + 2 * len(made.blocks)
+    more = 2 if base is WHOLE else 2 + 3  # 12 codebooks are two sections
+    assert len(worst.data) <= len(made.data) + field + more * len(made.blocks)
 
 
-def test_a_file_is_read_in_order_and_sought():
-    made = make(CODED)
+@EITHER
+def test_a_file_is_read_in_order_and_sought(base):
+    made = make(base)
     meta, items, _ = read(made.data)
-    assert meta == CODED and problems(made, items) == ""
+    assert meta == base and problems(made, items) == ""
     assert all(same_codes(item.codes, block.codes) for item, block in zip(items, made.blocks, strict=True))
     stream = io.BytesIO(made.data)
     reader = BlockReader(stream, read_header(stream))
@@ -121,8 +125,9 @@ def test_a_file_is_read_in_order_and_sought():
     assert [item.index for item in reader] == [2, 3, 4, 5]
 
 
-def test_every_bit_flip_is_noticed():
-    meta, data = likely_file(codebooks=4, block_frames=10)
+@pytest.mark.parametrize("base, codebooks", [(WHOLE, 4), (CODED, 7)], ids=["whole", "sections"])
+def test_every_bit_flip_is_noticed(base, codebooks):
+    meta, data = likely_file(codebooks=codebooks, base=base, block_frames=15)
     header = len(pack_header(meta))
     _, original, _ = read(data)
     for bit in range(8 * header, 8 * len(data)):
@@ -138,22 +143,33 @@ def test_every_bit_flip_is_noticed():
 @SLOW
 @given(st.binary(max_size=700), st.integers(1, 30), st.integers(0, 255))
 def test_hostile_payloads_give_codes_or_an_error(payload, frames, lag):
-    for meta in (replace(CODED, samples=None), replace(CODED, samples=None, channels=2)):
-        try:
-            codes = EntropyPayload(meta).decode([payload], frames, [lag if meta.channels == 2 else 0])
-        except DamagedError as error:
-            assert "payload" in str(error)
-        else:
-            assert codes.shape == (1, frames, 12) and codes.max() < 1024
-            # What is accepted is no second spelling of other bytes.
-            assert EntropyPayload(meta).encode(codes, [lag])[0] == payload or len(payload) <= packed_bytes(
-                frames * 12, 10
-            )
+    for base in (WHOLE, CODED):
+        for meta in (replace(base, samples=None), replace(base, samples=None, channels=2)):
+            try:
+                codes = EntropyPayload(meta).decode([payload], frames, [lag if meta.channels == 2 else 0])
+            except DamagedError as error:
+                assert "payload" in str(error)
+            else:
+                assert codes.shape == (1, frames, 12) and codes.max() < 1024
+                # What is accepted is no second spelling of other bytes.
+                again = EntropyPayload(meta).encode(codes, [lag])[0]
+                assert again == payload or len(payload) <= packed_bytes(frames * 12, 10) + (2 if base is CODED else 0)
 
 
-@pytest.mark.parametrize("payload", [b"\xff" * 30, b"\xff" * 151, b"\x55" * 99 + b"\x00", b"\x00"])
-def test_a_wrong_payload_with_a_right_checksum_is_damage(payload):
-    meta = replace(CODED, samples=None)
+#: Two sections, each of 75 bytes if packed.
+BAD_SECTIONS = [
+    b"", b"\0", b"\0\x09" + b"\1" * 8, b"\xff\xff" + b"\1" * 99, b"\0\x4c" + b"\1" * 90, b"\0\0" + b"\1" * 76,
+    b"\0\4" + b"\xff" * 4 + b"\1" * 9, b"\0\4" + b"\1" * 4 + b"\xff" * 30, b"\0\4" + b"\1\2\3\0" + b"\1" * 9,
+    b"\0\4" + b"\1" * 4 + b"\1\0", b"\0\x4a" + b"\x55" * 74 + b"\1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("base, payload", [
+    *((WHOLE, payload) for payload in (b"\xff" * 30, b"\xff" * 151, b"\x55" * 99 + b"\x00", b"\x00")),
+    *((CODED, payload) for payload in BAD_SECTIONS),
+])  # fmt: skip
+def test_a_wrong_payload_with_a_right_checksum_is_damage(base, payload):
+    meta = replace(base, samples=None)
     writer = BlockWriter(meta)
     rng = np.random.default_rng(0)
     good = writer.block([rng.integers(0, 1024, (12, 10))])
@@ -162,22 +178,18 @@ def test_a_wrong_payload_with_a_right_checksum_is_damage(payload):
     _, items, samples = read(data)
     assert [type(item) for item in items] == [Block, Damage, Block] and samples == 9600
     assert (items[1].first_frame, items[1].frames) == (10, 10)
-    with pytest.raises(DamagedError, match="edited"):
-        reduce(io.BytesIO(data), io.BytesIO(), 3)
+    for kbps, entropy in ((5, None), (6, False)):
+        with pytest.raises(DamagedError, match="edited"):
+            reduce(io.BytesIO(data), io.BytesIO(), kbps, entropy)
 
 
-def cut(data, kbps, entropy=None):
-    target = io.BytesIO()
-    reduce(io.BytesIO(data), target, kbps, entropy)
-    return target.getvalue()
-
-
+@EITHER
 @pytest.mark.parametrize("kbps", [1, 3, 5, 6])
 @pytest.mark.parametrize("channels, lag", [(1, 0), (2, 4), (2, 20)])
 @pytest.mark.parametrize("noise", ["none", "all codebooks of a block", "the first ones", "the last ones"])
-def test_reducing_gives_what_coding_at_the_lower_rate_gives(channels, lag, kbps, noise):
+def test_reducing_gives_what_coding_at_the_lower_rate_gives(base, channels, lag, kbps, noise):
     """Blocks with noise are packed, as a whole or when they are reduced."""
-    meta = replace(CODED, samples=24000 * 3, channels=channels, block_frames=50)
+    meta = replace(base, samples=24000 * 3, channels=channels, block_frames=50)
     frames = frame_count(meta.samples, 24000)
     codes = likely_codes(TABLES, 12, frames).T
     books = {"none": slice(0), "all codebooks of a block": slice(12), "the first ones": slice(3)}
@@ -187,7 +199,7 @@ def test_reducing_gives_what_coding_at_the_lower_rate_gives(channels, lag, kbps,
     lower = cut(packed, kbps)
     source = io.BytesIO(lower)
     low_meta = read_header(source)
-    writer = BlockWriter(coded(low_meta, TABLES))
+    writer = BlockWriter(coded(low_meta, TABLES, base.coding))
     direct = pack_header(writer.meta)
     for block in BlockReader(source, low_meta):
         direct += writer.block(block.codes, block.side_lag)
@@ -214,18 +226,19 @@ def test_trimming_and_joining():
 def test_files_of_all_codings_are_joined():
     """Each as the first is coded, with its tables."""
     codes = likely_codes(TABLES, 12, 51).T
-    metas = [CODED, META, coded(META, make_tables(seed=5))]
+    metas = [CODED, META, coded(META, make_tables(seed=5)), WHOLE]
     sources = [file_of(meta, codes) for meta in metas]
     for first, meta in enumerate(metas):
-        concatenate([io.BytesIO(sources[index]) for index in (first, *range(3))], joined := io.BytesIO())
+        concatenate([io.BytesIO(sources[index]) for index in (first, *range(4))], joined := io.BytesIO())
         _, items, _ = read(joined.getvalue())
-        assert np.array_equal(np.concatenate([item.codes[0].T for item in items]), np.concatenate([codes] * 4))
-        assert joined.getvalue() == file_of(replace(meta, samples=4 * 51 * 480 - 480), np.concatenate([codes] * 4))
+        assert np.array_equal(np.concatenate([item.codes[0].T for item in items]), np.concatenate([codes] * 5))
+        assert joined.getvalue() == file_of(replace(meta, samples=5 * 51 * 480 - 480), np.concatenate([codes] * 5))
 
 
+@EITHER
 @pytest.mark.parametrize("channels", [1, 2])
-def test_whole_blocks_are_copied_not_coded_anew(monkeypatch, channels):
-    meta = replace(CODED, samples=24000 * 3, channels=channels)
+def test_whole_blocks_are_copied_not_coded_anew(monkeypatch, base, channels):
+    meta = replace(base, samples=24000 * 3, channels=channels)
     data = file_of(meta, likely_codes(TABLES, 12, meta.frames).T, lag=4 * (channels - 1))
     coded_anew = {"encode": 0, "decode": 0}
 

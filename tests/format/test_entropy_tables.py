@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from entropy_tools import CODED, TABLES, likely_codes, make_arrays
+from entropy_tools import CODED, TABLES, WHOLE, likely_codes, make_arrays
 from format_files import read
 
 from nac.errors import WeightsError
@@ -89,10 +89,14 @@ def test_the_bytes_are_the_same_for_ever():
     """A promise of the format: these codes with these tables give these bytes, on every machine and release."""
     codes = likely_codes(TABLES, 12, 10).T[None]
     assert f"{TABLES.fingerprint:08x}" == "84702cb9"
-    assert EntropyPayload(CODED).encode(codes, [0])[0].hex() == GOLDEN_MONO
-    stereo = EntropyPayload(replace(CODED, channels=2))
+    assert EntropyPayload(WHOLE).encode(codes, [0])[0].hex() == GOLDEN_MONO
+    stereo = EntropyPayload(replace(WHOLE, channels=2))
     assert stereo.encode(codes, [3])[0].hex() == GOLDEN_STEREO
     assert np.array_equal(stereo.decode([bytes.fromhex(GOLDEN_STEREO)], 10, [3]), codes)
+    # In sections, the first one of which is what the first half is alone.
+    payload = EntropyPayload(CODED).encode(codes, [0])[0]
+    assert payload.hex() == GOLDEN_SECTIONS
+    assert EntropyPayload(replace(WHOLE, codebooks=6)).encode(codes[:, :, :6], [0])[0] == payload[2 : 2 + payload[1]]
 
 
 def test_a_golden_file_gives_its_codes():
@@ -111,6 +115,11 @@ GOLDEN_STEREO = (
     "d9dfb4a800f66984be93004021d927f3a12ad9dbfd9876f8becab6f65a36482201837f8e04b4ac4aa75c83542d700cb8c2b3"
     "9dfe3a5e277f7501595eef2ff71cf469eb2426d7fcf310385a3c7857ff3c6e4e34a1f8766c10c77ba30b65deb99524da9d57"
     "948ddd4a2675a84b32da69b945589608bf11d55da0893478"
+)
+GOLDEN_SECTIONS = (
+    "0036d9dfb4a800f66984be93004021d927f3a12ad9dbfd9876f8becab6f65a36482201837f8e04b4ac4aa75c83542d700cb8"
+    "c2b39dfe3a2da08f854a9f1f15e6afd28eb0ca0cdcdf87d78fe4081082c99738b3d3d6fa877309c6ebe58c700fc0ce96e91b"
+    "9cb4ad6cba20f7d652"
 )
 GOLDEN_FILE = (
     "4e4143010000002201005dc001000000096032030a040101020304047465737402000484702cb97f8d829904000bd9dfb4aa"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from entropy_tools import make_tables
+from entropy_tools import MANY, TABLES
 
 from nac.errors import NacError
 from nac.format.blocks import Block, BlockReader, Damage
@@ -20,9 +20,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 STEP = 1 if os.environ.get("NAC_EVERY") else 29
 FILES = pytest.mark.parametrize("name", [
     "nac-24k-mono", "nac-24k-stereo", "synthetic-stereo-unknown-length", "synthetic-entropy-mono",
-    "synthetic-entropy-stereo-unknown-length",
+    "synthetic-entropy-stereo-unknown-length", "synthetic-sections-mono", "synthetic-sections-stereo-unknown-length",
 ])  # fmt: skip
-TABLES = make_tables()  # of the entropy coded files
+CODED_WITH = (TABLES, MANY)  # known to the reader from here on
 
 
 def read(data: bytes) -> tuple[list[Block | Damage], int | None] | None:

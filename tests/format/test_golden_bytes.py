@@ -18,11 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from entropy_tools import TABLES
+from entropy_tools import MANY, TABLES
 
 from nac.format.blocks import Block, BlockReader, BlockWriter
 from nac.format.check import check
 from nac.format.header import Metadata, pack_header, read_header
+from nac.format.layout import CODINGS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = sorted(GOLDEN.glob("*.nac"))
@@ -58,8 +59,9 @@ def describe(path):
 
 def test_there_are_golden_files():
     headers = [read_header(io.BytesIO(path.read_bytes())) for path in FILES]
-    assert {(meta.coding, meta.channels) for meta in headers} == {(0, 1), (0, 2), (1, 1), (1, 2)}
-    assert TABLES.fingerprint in [meta.tables for meta in headers]
+    kinds = {(meta.coding, meta.channels) for meta in headers}
+    assert kinds == {(coding, channels) for coding in CODINGS for channels in (1, 2)}
+    assert {TABLES.fingerprint, MANY.fingerprint} <= {meta.tables for meta in headers}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
