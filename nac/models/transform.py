@@ -59,12 +59,13 @@ NOISE_PERIOD = 1021
 
 
 def noise_table(bins: int) -> Tensor:
-    """Fixed noise of unit power, `[1021, bins]`: frame f of a file uses row f mod 1021.
+    """Fixed noise, +1 or -1 at random, `[1021, bins]`: frame f of a file uses row f mod 1021.
 
-    Made by integer arithmetic alone, so that it is the same on every machine.
+    Of one magnitude, so that a band holds just the power it is told to hold. Made by integer arithmetic alone, so that
+    it is the same on every machine.
     """
     x = np.arange(NOISE_PERIOD * bins, dtype=np.uint32)
     for _ in range(3):
         x = (x ^ (x >> 16)) * np.uint32(0x45D9F3B) + np.uint32(12_345)  # modulo 2^32, on purpose
-    uniform = ((x ^ (x >> 16)) & 0xFFFF).astype(np.float32) / np.float32(65_535)
-    return torch.from_numpy((uniform * 2 - 1) * np.float32(math.sqrt(3.0))).reshape(NOISE_PERIOD, bins)
+    sign = np.where((x ^ (x >> 16)) & 0x8000, np.float32(1), np.float32(-1))
+    return torch.from_numpy(sign).reshape(NOISE_PERIOD, bins)
