@@ -43,12 +43,12 @@ class TrainingConfig:
     weight_decay: float = 0.0
     clip: float = 1.0
     #: Weights of the terms of the loss.
-    mel: float = 4.0
+    mel: float = 6.0
     si_sdr: float = 0.005
-    loudness: float = 0.5
-    envelope: float = 12.0
-    neurogram: float = 2.0
-    level: float = 0.2
+    loudness: float = 1.0
+    envelope: float = 4.0
+    neurogram: float = 4.0
+    level: float = 0.5
     commitment: float = 1.0
     adversarial: float = 0.0
     feature: float = 0.0
