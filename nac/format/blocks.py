@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nac.errors import DamagedError, OptionError
 from nac.format.bits import Codes
 from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
-from nac.format.layout import MAX_BLOCKS, Layout, check_side_lag
+from nac.format.layout import MAX_BLOCKS, MAX_PAYLOAD, Layout, check_side_lag
 from nac.format.payload import PayloadCoder, payload_coder
 from nac.format.scan import Damage, RawBlock, Scanner, block_checksum
 
@@ -88,6 +88,8 @@ class BlockWriter:
             raise OptionError(f"{frames} frames after {self.frames} of {total} break the rule of {full} in a block")
         head = bytes([frames, side_lag] if self._layout.stereo else [frames])
         if not self._layout.fixed:
+            if len(payload) > MAX_PAYLOAD:
+                raise OptionError(f"a block takes {len(payload)} bytes; {MAX_PAYLOAD} is the most: use fewer frames")
             head += len(payload).to_bytes(2, "big")
         self.frames += frames
         return self._number(head + payload)

@@ -18,6 +18,8 @@ END_BYTES = 10
 CRC_BYTES = 4
 MAX_LAG = 255
 """The most that the byte holds."""
+MAX_PAYLOAD = 0xFFFF
+"""Bytes of a payload whose length is stated: the most that its two bytes can say."""
 MAX_BLOCKS = 1 << 32
 """The number of a block takes four bytes; the end block has one too."""
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nac.errors import FormatError, NacError, OptionError
 from nac.format.blocks import Block, BlockReader, BlockWriter, patch_samples
 from nac.format.header import Metadata, pack_header, read_header
+from nac.format.layout import ENTROPY
 from nac.format.scan import Damage, find_samples
 
 UNKNOWN = replace(META, samples=None)
@@ -364,3 +365,11 @@ def test_a_non_blocking_stream_is_refused():
 
     with pytest.raises(NacError, match="non-blocking"):
         read(NonBlocking(make().data, len(pack_header(META))))
+
+
+def test_a_payload_longer_than_its_length_can_say() -> None:
+    meta = replace(META, samples=None, coding=ENTROPY, block_frames=255)
+    writer = BlockWriter(meta)
+    with pytest.raises(OptionError, match="65535 is the most"):
+        writer.packed(bytes(65_536), 255)
+    assert len(writer.packed(bytes(65_535), 255)) == 1 + 2 + 65_535 + 4
