@@ -5,6 +5,7 @@ nothing of it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,24 @@ from nac.models.config import ModelConfig
 ANCHORS = (6, 12, 24, 48)
 
 
+@dataclass(frozen=True, eq=False)
+class Book:
+    """A codebook `[size, dim]`, and the same laid out for the search: `matrix` `[2 + dim, size]`.
+
+    A residual r that has the power p is kept as the row (1, p, r); its product with the matrix is the power that each
+    code b would leave, |r − b|² = p + |b|² − 2 r·b.
+    """
+
+    codes: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def of(cls, codes: Tensor) -> "Book":
+        """The codebook with these codes."""
+        norms = codes.square().sum(1)
+        return cls(codes.contiguous(), torch.cat([norms[None], torch.ones_like(norms)[None], -2 * codes.T]))
+
+
 class ResidualQuantizer(nn.Module):
     """`codebooks` `[stages, size, latent]`; dimensions that a stage does not code are zero."""
 
@@ -25,10 +44,23 @@ class ResidualQuantizer(nn.Module):
         super().__init__()
         self.config = config
         self.register_buffer("codebooks", torch.zeros(config.codebooks, config.codebook_size, config.latent_dim))
+        self._books: dict[int, Book] = {}
+        self._books_of: tuple[int, int] = (0, 0)
 
     def stage(self, index: int) -> Tensor:
         """Codebook `index`, `[size, its own dimensions]`."""
         return self.codebooks[index, :, :self.config.codebook_dim(index)]
+
+    def books(self, stages: int) -> list[Book]:
+        """The first codebooks, laid out for the search; made when first asked for, and anew after they have changed."""
+        books = self.codebooks
+        version = books.data_ptr(), 0 if books.is_inference() else books._version
+        if version != self._books_of:
+            self._books, self._books_of = {}, version
+        for index in range(stages):
+            if index not in self._books:
+                self._books[index] = Book.of(self.stage(index))
+        return [self._books[index] for index in range(stages)]
 
     def decode(self, codes: Tensor) -> Tensor:
         """`[batch, stages, frames]` codes to `[batch, frames, latent]`; a code of −1 adds nothing."""
@@ -41,47 +73,66 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def encode(self, latent: Tensor, stages: int, beam: int = 1, anchors: Sequence[int] = ANCHORS) -> Tensor:
         """`[frames, latent]` to codes `[frames, stages]`, the best of `beam` paths kept at every stage."""
-        return beam_search(latent, [self.stage(index) for index in range(stages)], beam, anchors)[0]
+        return beam_search(latent, self.books(stages), beam, anchors)[0]
 
 
-def beam_search(latent: Tensor, books: Sequence[Tensor], beam: int,
+def beam_search(latent: Tensor, books: Sequence[Book], beam: int,
                 anchors: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
     """Codes `[frames, stages]` of `latent` `[frames, dim]`, and the squared error `[frames]` that they leave.
 
-    Book i, `[codes, its dimensions]`, codes the first dimensions of what the ones before it have left. After as many
+    Each book codes as many of the first dimensions as it has of what the ones before it have left. After as many
     stages as an anchor says, only the best path goes on.
     """
-    frames = latent.shape[0]
-    residual = latent[:, None]  # [frames, paths, dim]
-    codes = torch.zeros(frames, 1, 0, dtype=torch.long, device=latent.device)
-    power = residual.square().sum(-1)
+    frames, paths, size = len(latent), 1, 0
+    first = torch.arange(frames, device=latent.device)[:, None]
+    # The paths of a frame are rows behind each other. Dimensions that no stage has coded yet are alike in all of them,
+    # so they are added when it is their turn.
+    rows = torch.cat([latent.new_ones(frames, 1), latent.new_zeros(frames, 1)], 1)
+    steps: list[tuple[Tensor, Tensor]] = []
     for index, book in enumerate(books):
+        if book.codes.shape[1] > size:
+            rows = _extended(rows, latent[:, size:book.codes.shape[1]], paths)
+            size = book.codes.shape[1]
         keep = 1 if index + 1 in anchors or index + 1 == len(books) else beam
-        size, paths = book.shape[1], residual.shape[1]
-        # |r − b|² = |r|² − 2 r·b + |b|²; only the dimensions of this stage differ between codes.
-        score = torch.addmm(book.square().sum(1), residual[..., :size].reshape(-1, size), book.T, alpha=-2)
-        power, flat = smallest((power[..., None] + score.view(frames, paths, -1)).flatten(1), keep)
-        parent, code = flat // len(book), flat % len(book)
-        residual = residual.gather(1, parent[..., None].expand(-1, -1, residual.shape[2])).contiguous()
-        residual[..., :size] -= book[code]
-        codes = torch.cat([codes.gather(1, parent[..., None].expand(-1, -1, index)), code[..., None]], -1)
-    return codes[:, 0], power[:, 0]
+        power, flat = smallest((rows @ book.matrix).view(frames, -1), keep)
+        parent, code = flat // len(book.codes), flat % len(book.codes)
+        if keep > 1 or paths > 1:
+            rows = rows.index_select(0, (parent + first * paths).flatten())
+        rows[:, 1] = power.flatten()
+        rows[:, 2:] -= book.codes.index_select(0, code.flatten())
+        paths = keep
+        steps.append((parent, code))
+    codes = torch.empty(frames, len(steps), dtype=torch.long, device=latent.device)
+    path = torch.zeros_like(first)
+    for index in range(len(steps) - 1, -1, -1):  # back along the best path
+        parent, code = steps[index]
+        codes[:, index] = code.gather(1, path)[:, 0]
+        path = parent.gather(1, path)
+    return codes, rows[:, 1] + latent[:, size:].square().sum(1)
+
+
+def _extended(rows: Tensor, more: Tensor, paths: int) -> Tensor:
+    """Rows (1, power, residual) with the dimensions `more` `[frames, dimensions]` for each of a frame's paths."""
+    more = more.repeat_interleave(paths, 0)
+    rows = torch.cat([rows, more], 1)
+    rows[:, 1] += more.square().sum(1)
+    return rows
 
 
 def smallest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` smallest of each row of `[rows, n]` and their positions, both `[rows, count]`.
 
     The smallest values lie in the groups with the smallest minima, and minima are many times faster to find than the
-    order of everything.
+    order of everything. A group is every m-th value, so that the minima of neighbouring groups are found together.
     """
-    if count == 1:
-        least = x.min(1, keepdim=True)
-        return least.values, least.indices
-    group = 32
-    if x.shape[1] % group or x.shape[1] // group < count:
+    members = 32
+    groups = x.shape[1] // members
+    if x.shape[1] % members or groups < count:
         found = x.topk(count, 1, largest=False)
         return found.values, found.indices
-    groups = x.view(x.shape[0], -1, group)
-    best = groups.amin(2).topk(count, 1, largest=False).indices
-    values, position = groups.gather(1, best[..., None].expand(-1, -1, group)).flatten(1).topk(count, 1, largest=False)
-    return values, best.gather(1, position // group) * group + position % group
+    table = x.view(x.shape[0], members, groups)
+    minima = table.amin(1)
+    best = minima.argmin(1, keepdim=True) if count == 1 else minima.topk(count, 1, largest=False).indices
+    near = table.gather(2, best[:, None].expand(-1, members, -1)).flatten(1)
+    values, position = near.min(1, keepdim=True) if count == 1 else near.topk(count, 1, largest=False)
+    return values, position // count * groups + best.gather(1, position % count)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nac.models.model import NacModel
-from nac.models.quantizer import ANCHORS, ResidualQuantizer, beam_search
+from nac.models.quantizer import ANCHORS, Book, ResidualQuantizer, beam_search
 from nac.training.data import Crops
 
 log = logging.getLogger(__name__)
@@ -69,9 +69,10 @@ def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: 
 def search(residual: Tensor, books: Tensor, size: int, beam: int) -> tuple[Tensor, float]:
     """Beam search of `[frames, latent]` through `books` `[stages, codes, latent]`: codes and mean squared error."""
     out, error = [], 0.0
+    laid_out = [Book.of(book) for book in books[:, :, :size]]
     for start in range(0, len(residual), 512):
         part = residual[start:start + 512]
-        codes, left = beam_search(part, list(books[:, :, :size]), beam)
+        codes, left = beam_search(part, laid_out, beam)
         out.append(codes)
         error += float(left.sum())
     return torch.cat(out), error / len(residual)

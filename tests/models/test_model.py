@@ -83,6 +83,21 @@ def test_a_wider_beam_finds_better_codes() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
+def test_search_takes_the_codebooks_as_they_are_now() -> None:
+    """What is laid out for the search is laid out anew after every way to change the codebooks."""
+    model, other = small_model(), small_model(seed=1)
+    latent = torch.randn(20, model.config.latent_dim) * 0.1
+    before, expected = model.quantizer.encode(latent, 6), other.quantizer.encode(latent, 6)
+    assert not torch.equal(before, expected)
+    saved = model.quantizer.codebooks.clone()
+    model.quantizer.codebooks[:6] = other.quantizer.codebooks[:6]
+    assert torch.equal(model.quantizer.encode(latent, 6), expected)
+    model.quantizer.load_state_dict({"codebooks": saved})
+    assert torch.equal(model.quantizer.encode(latent, 6), before)
+    model.quantizer.codebooks = other.quantizer.codebooks
+    assert torch.equal(model.quantizer.encode(latent, 6), expected)
+
+
 @pytest.mark.parametrize("beam", [1, 4])
 def test_codes_of_a_lower_rate_are_a_prefix(beam: int) -> None:
     model = small_model()
