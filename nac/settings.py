@@ -8,7 +8,7 @@ MAX_KBPS = 24
 #: Whether codes are entropy coded unless told otherwise, where the weights have tables for it.
 ENTROPY_DEFAULT = True
 #: Width of the codebook search by name.
-EFFORTS = {"fast": 1, "default": 6, "best": 32}
+EFFORTS = {"fast": 1, "default": 10, "best": 32}
 
 
 def beam_width(effort: str | int) -> int:
