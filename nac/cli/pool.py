@@ -36,8 +36,13 @@ def outcomes(jobs: list[Job], task: Task, processes: int) -> Iterator[Outcome]:
         raise NacError("a process was killed, perhaps for want of memory; try fewer --jobs") from None
     finally:
         if sys.exc_info()[0] is not None:
-            for child in multiprocessing.active_children():
+            children = multiprocessing.active_children()
+            for child in children:
                 child.terminate()
+            # One that ended while it held the lock of the results would leave the others, and this, waiting for ever.
+            for child in children:
+                child.join(10)
+                child.kill()
         pool.shutdown(cancel_futures=True)
 
 
