@@ -22,13 +22,11 @@ from nac.errors import NacError, OptionError
 from nac.models.config import ModelConfig, tuples
 from nac.models.model import NacModel
 from nac.models.weights import load_model
-from nac.training.codebooks import CodebookTrainer
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops, load_corpus
 from nac.training.distributed import rank, start, stop
 from nac.training.initialise import FitConfig, initialise
 from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkpoint
-from nac.training.refine import gather_latents, refine
 
 
 @click.command()
@@ -89,9 +87,7 @@ def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init:
         if state is not None:
             trainer.restore(out / CHECKPOINT if resume else Path(init or ""), weights_only=not resume)
         if refine_frames and not resume:
-            plain = Crops(corpus, crops.samples, config.balance, config.source_power, seed)
-            refine(trainer.model.quantizer, gather_latents(trainer.model, plain, refine_frames), rounds=5)
-            trainer.books = CodebookTrainer(trainer.model.quantizer, config.codebook_decay, config.codebook_hits)
+            trainer.refine(refine_frames)
         trainer.save()
         budget.listen()
         trainer.run(budget, save_minutes, page_minutes=page_minutes)

@@ -1,7 +1,13 @@
 """Shared by all tests: small models and audio made on the spot."""
 
 import dataclasses
+import os
 from pathlib import Path
+
+# Tests side by side (`-n auto`) have a core each; threads that wait for each other would cost most of what that saves.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_variable, "1")
 
 import numpy as np
 import pytest

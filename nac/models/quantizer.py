@@ -38,12 +38,12 @@ class Book:
 class ResidualQuantizer(nn.Module):
     """`codebooks` `[stages, size, latent]`; dimensions that a stage does not code are zero."""
 
-    codebooks: Tensor
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("codebooks", torch.zeros(config.codebooks, config.codebook_size, config.latent_dim))
+        codes = torch.zeros(config.codebooks, config.codebook_size, config.latent_dim)
+        #: Without a gradient, unless a training asks for one: most set the codes to means.
+        self.codebooks = nn.Parameter(codes, requires_grad=False)
         self._books: dict[int, Book] = {}
         self._books_of: tuple[int, int] = (0, 0)
 

@@ -1,8 +1,9 @@
-"""Codebooks in training: quantization with a random number of stages, and their running means.
+"""Codebooks in training: quantization with a random number of stages, and two ways for the codes to learn.
 
-A codebook follows the mean of the residuals that chose it, by exponential averages of counts and sums (van den Oord
-et al. 2017, arXiv 1711.00937). The averages start from the codes as they are, held by many hits: codebooks fitted on
-millions of frames must not be forgotten within a few small batches.
+Either a codebook follows the mean of the residuals that chose it, by exponential averages of counts and sums (van den
+Oord et al. 2017, arXiv 1711.00937). The averages start from the codes as they are, held by many hits: codebooks fitted
+on millions of frames must not be forgotten within a few small batches. Or the codes are weights like all others: every
+code that a frame uses gets the gradient of all losses at the sum that it is part of.
 """
 
 import torch
@@ -25,26 +26,33 @@ class CodebookTrainer(nn.Module):
                  beam: int = 1) -> None:
         super().__init__()
         books = quantizer.codebooks
-        self.decay, self.beam = decay, beam
+        self.decay, self.hits, self.beam = decay, hits, beam
         self.pending = self.age = 0
         share = torch.ones(books.shape[:2]) if usage is None else usage / usage.mean(1, keepdim=True)
         self.register_buffer("counts", (share.clamp(min=0.02) * hits).to(books))
-        self.register_buffer("sums", books * self.counts[..., None])
+        self.register_buffer("sums", books.detach() * self.counts[..., None])
+
+    @torch.no_grad()
+    def restart(self, quantizer: ResidualQuantizer) -> None:
+        """Start the running means from the codes as they are now, all held alike."""
+        self.counts.fill_(self.hits)
+        self.sums.copy_(quantizer.codebooks * self.hits)
+        self.pending = self.age = 0
 
     def quantize(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor,
                  learn: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Quantization of `[batch, frames, latent]` with `rate` `[batch]` stages for each example.
 
-        The search is greedy while the codebooks learn, and else `beam` paths wide, as in use.
+        The search is greedy while the codebooks follow running means, and else `beam` paths wide, as in use.
 
-        Returns the quantized latent, whose gradient passes straight through to `latent`; the commitment loss, the
-        mean squared distance of what was coded of the latent from what its codes say; and the usage `[stages, size]`
-        of this batch.
+        Returns the quantized latent, whose gradient passes straight through to `latent` and also reaches the codes, if
+        they want it; the commitment loss, the mean squared distance of what was coded of the latent from what its
+        codes say; and the usage `[stages, size]` of this batch.
         """
         flat = latent.reshape(-1, latent.shape[-1])
         usage = torch.zeros_like(self.counts)
         if self.beam > 1 and not learn:
-            total = self._search(quantizer, latent.detach(), rate, usage).reshape_as(flat)
+            total = said(quantizer, self._search(quantizer, latent.detach(), rate, usage))
             return self._passed_on(quantizer, latent, total, rate, usage)
         with torch.no_grad():
             # The examples with the most stages first: those still being coded are then a slice, not a choice.
@@ -69,14 +77,16 @@ class CodebookTrainer(nn.Module):
 
     @torch.no_grad()
     def _search(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor, usage: Tensor) -> Tensor:
-        """What the codes of a beam search say, in the shape of `latent`; their usage is added to `usage`."""
-        total = torch.zeros_like(latent)
+        """Codes `[batch · frames, stages]` of a beam search, −1 beyond an example's stages; their usage is added to
+        `usage`."""
+        frames = latent.shape[1]
+        out = torch.full((*latent.shape[:2], int(rate.max())), -1, dtype=torch.long, device=latent.device)
         for count in sorted(set(rate.tolist())):
             chosen = (rate == count).nonzero()[:, 0]
             codes = quantizer.encode(latent[chosen].flatten(0, 1), count, self.beam)  # [frames, count]
-            total[chosen] = quantizer.decode(codes.T[None]).view_as(latent[chosen])
+            out[chosen, :, :count] = codes.view(-1, frames, count)
             usage[:count] += F.one_hot(codes, usage.shape[1]).sum(0)
-        return total
+        return out.flatten(0, 1)
 
     @staticmethod
     def _passed_on(quantizer: ResidualQuantizer, latent: Tensor, total: Tensor, rate: Tensor,
@@ -88,7 +98,7 @@ class CodebookTrainer(nn.Module):
         sizes = torch.tensor([quantizer.config.codebook_dim(count - 1) for count in rate.tolist()], device=rate.device)
         coded = torch.arange(latent.shape[-1], device=rate.device) < sizes[:, None, None]
         loss = ((flat - total).view_as(latent).square() * coded).sum(-1).mean()
-        return (flat + (total - flat).detach()).view_as(latent), loss, usage
+        return (total + (flat - flat.detach())).view_as(latent), loss, usage
 
     def _count(self, index: int, code: Tensor, x: Tensor, hits: Tensor) -> None:
         self.counts[index].mul_(self.decay).add_(hits)
@@ -129,6 +139,29 @@ class CodebookTrainer(nn.Module):
             residual[:, :book.shape[1]] -= book[code]
         distributed.copy_first(self.counts, self.sums, quantizer.codebooks)
         return revived
+
+
+def said(quantizer: ResidualQuantizer, codes: Tensor) -> Tensor:
+    """What codes `[frames, stages]` say, `[frames, latent]`; a code of −1 adds nothing.
+
+    The same sums as `quantizer.decode`, in a form whose gradient takes the room of the codebooks once.
+    """
+    stages, size, latent = quantizer.codebooks.shape
+    used = codes >= 0
+    places = codes + torch.arange(codes.shape[1], device=codes.device) * size
+    ends = used.sum(1).cumsum(0)
+    return F.embedding_bag(places[used], quantizer.codebooks.view(stages * size, latent),
+                           torch.cat([ends.new_zeros(1), ends[:-1]]), mode="sum")
+
+
+def let_learn(quantizer: ResidualQuantizer) -> None:
+    """Give the codebooks a gradient; what a stage does not code stays without."""
+    def masked(gradient: Tensor) -> Tensor:
+        for index in range(len(gradient)):
+            gradient[index, :, quantizer.config.codebook_dim(index):] = 0
+        return gradient
+    quantizer.codebooks.requires_grad_(True)
+    quantizer.codebooks.register_hook(masked)  # type: ignore[no-untyped-call]
 
 
 def nearest(x: Tensor, book: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ class TrainingConfig:
     wave_share: float = 0.03
     #: Rate of the encoder's other layers, as a share.
     encoder_share: float = 0.3
+    #: Rate of the codes, as a share, if they learn by gradient (0: they do not); codebook_decay must be 1 then.
+    codebook_share: float = 0.0
     warmup: int = 100
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 0.0

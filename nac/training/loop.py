@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nac.errors import WeightsError
+from nac.errors import OptionError, WeightsError
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.transform import NOISE_PERIOD
@@ -21,13 +21,14 @@ from nac.training import distributed
 from nac.training.adversary import Adversary
 from nac.training.budget import Budget
 from nac.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
-from nac.training.codebooks import CodebookTrainer, perplexity
+from nac.training.codebooks import CodebookTrainer, let_learn, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops
 from nac.training.descent import DivergedError, descend, learning_rate
 from nac.training.objective import Objective, Outcome
 from nac.training.pages import write_page
 from nac.training.record import FILE, Record
+from nac.training.refine import gather_latents, refine
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,11 @@ class Trainer:
         self.books = CodebookTrainer(model.quantizer, config.codebook_decay, config.codebook_hits,
                                      usage, config.beam).to(self.device)
         model.encoder.requires_grad_(not config.decoder_only)
+        if config.codebook_share:
+            if config.codebook_decay < 1 or config.decoder_only or config.beam < 2:
+                raise OptionError("codebooks learn by gradient only with codebook_decay=1, beam=2 or more and not "
+                                  "decoder_only; or set codebook_share=0")
+            let_learn(model.quantizer)
         self.objective = Objective(model, self.books, config).to(self.device)
         self.parallel = distributed.parallel(self.objective)
         self.adversary = None
@@ -51,7 +57,7 @@ class Trainer:
         groups = self._groups()
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas,
                                            weight_decay=config.weight_decay, fused=True)
-        self.average = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.average = {name: value.detach().clone() for name, value in self._learned()}
         self.step = 0
         self.spent = 0.0  # seconds of training before this process
         self.power = 0.0  # latent power of the start
@@ -60,7 +66,7 @@ class Trainer:
         torch.manual_seed(config.seed)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameters with their share of the learning rate: decoder, encoder, and the layers at waveform rates."""
+        """Parameters with their share of the learning rate: decoder, encoder, the layers at waveform rates, codes."""
         model, config = self.model, self.config
         wave = [*model.decoder.ups.parameters(), *model.decoder.units.parameters(), *model.decoder.last.parameters()]
         encoder: list[torch.nn.Parameter] = []
@@ -71,8 +77,24 @@ class Trainer:
         slow = {id(p) for p in wave}
         groups = (([*model.decoder.parameters()], 1.0), (encoder, config.encoder_share))
         parts = [([p for p in parameters if id(p) not in slow], share) for parameters, share in groups]
+        codes = [model.quantizer.codebooks] if config.codebook_share else []
         return [{"params": parameters, "share": share}
-                for parameters, share in (*parts, (wave, config.wave_share)) if parameters]
+                for parameters, share in (*parts, (wave, config.wave_share), (codes, config.codebook_share))
+                if parameters]
+
+    def _learned(self) -> list[tuple[str, Tensor]]:
+        """The names and values of the parameters that learn by gradient."""
+        return [(name, value) for name, value in self.model.named_parameters() if value.requires_grad]
+
+    def refine(self, frames: int) -> None:
+        """Refine all codebooks together on this many frames of the training audio, as it is; what the run has gathered
+        about the codes begins anew."""
+        config, quantizer = self.config, self.model.quantizer
+        plain = Crops(self.crops.corpus, self.crops.samples, config.balance, config.source_power, config.seed)
+        refine(quantizer, gather_latents(self.model, plain, frames), rounds=5)
+        self.books.restart(quantizer)
+        self.average |= {name: value.detach().clone() for name, value in self._learned()
+                         if name == "quantizer.codebooks"}
 
     # -- one step ----------------------------------------------------------------------------------------------
 
@@ -123,7 +145,7 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.config.ema, (self.step + 1) / (self.step + 10))
-        for name, value in self.model.named_parameters():
+        for name, value in self._learned():
             self.average[name].lerp_(value.detach(), 1 - decay)
 
     # -- files -------------------------------------------------------------------------------------------------
@@ -157,13 +179,14 @@ class Trainer:
             raise WeightsError(f"{path} is a checkpoint of another model config; start another run folder")
         self.model.load_state_dict(state["model"])
         self.books.load_state_dict(state["books"])
-        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+        average = {name: value.to(self.device) for name, value in state["average"].items()}
+        self.average |= {name: value for name, value in average.items() if name in self.average}
         self.power, self.spent = state["power"], state["spent"]
         self.objective.power = self.power or 1.0
         if self.adversary is not None and "adversary" in state:
             self.adversary.load_state_dict(state["adversary"])
         if weights_only:
-            self.model.load_state_dict(self.average, strict=False)
+            self.model.load_state_dict(average, strict=False)
             self.model.decoder.complete_rates()
             self.average["decoder.rate"] = self.model.decoder.rate.detach().clone()
         else:
