@@ -25,6 +25,7 @@ from nac.models.weights import load_model
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops, load_corpus
 from nac.training.distributed import rank, start, stop
+from nac.training.grow import grow
 from nac.training.initialise import FitConfig, initialise
 from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkpoint
 
@@ -39,7 +40,8 @@ from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkp
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=JSON", help="Override a training setting.")
-@click.option("--model-set", "shapes", multiple=True, metavar="KEY=JSON", help="Override a model setting.")
+@click.option("--model-set", "shapes", multiple=True, metavar="KEY=JSON", help="Override a model setting; with "
+              "--init, only to more encoder_blocks or decoder_blocks.")
 @click.option("--fit-frames", type=int, default=FitConfig.frames, show_default=True,
               help="Frames of audio that the codebooks are fitted on before the first step.")
 @click.option("--refine", "refine_frames", type=int, default=0, help="Before training, refine all codebooks together "
@@ -69,6 +71,9 @@ def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init:
             raise OptionError(f"{out} holds a run already; give --resume to go on with it, or another --out")
         base = TrainingConfig.from_json(state["config"]) if state is not None and resume else TrainingConfig()
         config = _override(base, overrides)
+        if shapes and state is not None:
+            raise OptionError("--model-set is for new models and for --init with a weights file; a checkpoint goes on "
+                              "in its own shape")
         shape = model_of(state) if state is not None else _override(ModelConfig(), shapes)
         corpus = load_corpus(audio, shape.sample_rate)
         logging.info("%.1f hours of audio, %d files skipped", corpus.seconds / 3600, len(corpus.skipped))
@@ -78,6 +83,8 @@ def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init:
         usage = None
         if init and state is None:
             model = load_model(init)[0]
+            if shapes:
+                model = grow(model, _override(model.config, shapes))
         else:
             model = NacModel(shape)
             if state is None:
