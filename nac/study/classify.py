@@ -26,7 +26,7 @@ from nac.training.data import Corpus, audible, cut, load_corpus
 
 Table = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
-TABLE = "classify.md"
+TABLE, CONFUSION = "classify.md", "confusion.png"
 HIDDEN, STEPS, RATE, DECAY, DROPOUT = 64, 300, 3e-3, 0.05, 0.3
 
 
@@ -172,11 +172,11 @@ def write_verdicts(verdicts: Sequence[Verdict], clips: Clips, out: Path) -> list
     counts = ", ".join(f"{label}: {int((clips.label == i).sum())} clips of {recordings[i]} recordings"
                        for i, label in enumerate(clips.labels))
     note = "Every clip is judged by a classifier that has heard no clip of its recording."
-    text = f"{markdown(table)}\n\n{counts}. {note}\n\n![Confusion matrices](confusion.png)\n"
+    text = f"{markdown(table)}\n\n{counts}. {note}\n\n![Confusion matrices]({CONFUSION})\n"
     for name, content in ((TABLE, text), ("classify.csv", csv_text(table))):
         with NewFile(out / name) as new:
             new.file.write(content.encode())
-    save(confusion_picture(verdicts, clips.labels), out / "confusion.png")
+    save(confusion_picture(verdicts, clips.labels), out / CONFUSION)
     return table
 
 

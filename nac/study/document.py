@@ -15,7 +15,7 @@ from nac.errors import OptionError
 from nac.evaluation.plots import save
 from nac.evaluation.tables import markdown
 from nac.files import NewFile
-from nac.study.classify import TABLE
+from nac.study.classify import CONFUSION, TABLE
 from nac.study.results import FILE, rate_distortion, read_results
 
 END = "<!-- end -->"
@@ -24,7 +24,7 @@ END = "<!-- end -->"
 def fill(page: Path, folders: Sequence[Path], pictures: Path | None = None) -> None:
     """Put the results in `folders`, of studies or of the classifier, into their places in `page`.
 
-    pictures: folder for the charts over bit rate, which the page then shows; None for none.
+    pictures: folder for the charts over bit rate and the confusion matrices, which the page then shows; None for none.
 
     Raises:
         OptionError: the page or results are missing, or the page has no such place.
@@ -60,7 +60,13 @@ def place(text: str, name: str, content: str, where: str = "the page") -> str:
 def section(folder: Path, name: str, page: Path, pictures: Path | None) -> str:
     """Markdown for the results in `folder`. Raises `OptionError` if there are none."""
     if not (folder / FILE).exists() and (folder / TABLE).exists():
-        return (folder / TABLE).read_text(encoding="utf-8").split("\n\n![")[0].strip()
+        lines = [(folder / TABLE).read_text(encoding="utf-8").split("\n\n![")[0].strip()]
+        if pictures is not None and (folder / CONFUSION).exists():
+            picture = _picture(pictures, name)
+            with NewFile(picture) as new:
+                new.file.write((folder / CONFUSION).read_bytes())
+            lines += ["", f"![Confusion matrices]({_link(picture, page)})"]
+        return "\n".join(lines)
     results = read_results(folder)
     summaries = results.summaries()
     kinds = {summary.kind: summary.clips for summary in reversed(results.summaries(by_kind=True))}
@@ -68,9 +74,16 @@ def section(folder: Path, name: str, page: Path, pictures: Path | None) -> str:
     trained = f"{results.minutes:g} minutes of training for each system; means" if results.minutes else "Means"
     lines = [f"{trained} over all clips ({counts}).", "", markdown(results.table(summaries))]
     if pictures is not None:
-        pictures.mkdir(parents=True, exist_ok=True)
-        picture = pictures / f"{name}.png"
+        picture = _picture(pictures, name)
         save(rate_distortion(summaries), picture)
-        link = Path(os.path.relpath(picture, page.parent)).as_posix()
-        lines += ["", f"![Scores over true bit rate: {results.name}]({link})"]
+        lines += ["", f"![Scores over true bit rate: {results.name}]({_link(picture, page)})"]
     return "\n".join(lines)
+
+
+def _picture(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.png"
+
+
+def _link(picture: Path, page: Path) -> str:
+    return Path(os.path.relpath(picture, page.parent)).as_posix()

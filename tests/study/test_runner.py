@@ -151,6 +151,11 @@ def test_results_stand_in_their_place_on_a_page(audio: Path, tmp_path: Path) -> 
     assert "| log-mel |" in second and "png" not in second and third == empty.split("# ")[3]
     fill(page, [tmp_path / "two", tmp_path / "one"], tmp_path / "pictures")
     assert page.read_text() == text
+    (tmp_path / "two" / "confusion.png").write_bytes(b"picture")
+    fill(page, [tmp_path / "two"], tmp_path / "pictures")
+    assert "![Confusion matrices](../pictures/two.png)" in page.read_text().split("# ")[2]
+    assert (tmp_path / "pictures" / "two.png").read_bytes() == b"picture"
+    text = page.read_text()
     for folder in ("none", "docs"):
         with pytest.raises(OptionError):
             fill(page, [tmp_path / folder])
