@@ -6,8 +6,7 @@ from pathlib import Path
 
 # Tests side by side (`-n auto`) have a core each; threads that wait for each other would cost most of what that saves.
 if "PYTEST_XDIST_WORKER" in os.environ:
-    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(_variable, "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
