@@ -7,23 +7,15 @@ import torch
 
 from nac.errors import OptionError
 from nac.models.model import NacModel
-from nac.training.codebooks import CodebookTrainer, let_learn, said
+from nac.training.codebooks import let_learn, said
 from nac.training.loop import CHECKPOINT
-from tests.conftest import small_model
-from tests.training.test_training import trainer
+from tests.training.test_training import quantized, trainer
 
 NAME = "quantizer.codebooks"
 
 
-def quantized(beam: int = 2) -> tuple[NacModel, CodebookTrainer, torch.Tensor]:
-    model = small_model(codebooks=12)
-    torch.manual_seed(0)
-    latent = torch.randn(2, 16, model.config.latent_dim) * model.spectrum.deviation
-    return model, CodebookTrainer(model.quantizer, 1.0, 100.0, None, beam), latent
-
-
 def test_what_codes_say_is_what_the_decoder_hears() -> None:
-    model, _, latent = quantized()
+    model, _, latent = quantized(beam=2)
     codes = model.quantizer.encode(latent.flatten(0, 1), 12, 2)
     codes[3, 5:], codes[4] = -1, -1
     expected = model.quantizer.decode(codes.T[None])[0]
@@ -32,7 +24,7 @@ def test_what_codes_say_is_what_the_decoder_hears() -> None:
 
 
 def test_the_gradient_reaches_the_codes_in_use_and_what_they_code() -> None:
-    model, books, latent = quantized()
+    model, books, latent = quantized(beam=2)
     let_learn(model.quantizer)
     latent.requires_grad_()
     out, loss, usage = books.quantize(model.quantizer, latent, torch.tensor([6, 9]), learn=False)

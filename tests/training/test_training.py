@@ -280,11 +280,11 @@ def test_short_clips_are_padded_and_silence_is_skipped() -> None:
 # -- quantizer ---------------------------------------------------------------------------------------------------
 
 
-def quantized(stages: int = 6, frames: int = 64) -> tuple[NacModel, CodebookTrainer, torch.Tensor]:
+def quantized(stages: int = 6, frames: int = 64, beam: int = 1) -> tuple[NacModel, CodebookTrainer, torch.Tensor]:
     model = small_model(codebooks=12)
     latent = torch.randn(2, frames // 2, model.config.latent_dim) * 0.1
     latent[..., model.config.codebook_dim(stages - 1):] = 0
-    return model, CodebookTrainer(model.quantizer, 0.9, 1.0), latent
+    return model, CodebookTrainer(model.quantizer, 0.9, 1.0, beam=beam), latent
 
 
 def test_quantizing_in_training_is_the_greedy_search() -> None:
