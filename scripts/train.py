@@ -39,6 +39,7 @@ from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkp
 @click.option("--init", type=click.Path(path_type=Path), help="Start from a weights file or another run's checkpoint.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch.")
+@click.option("--workers", type=int, default=0, help="Processes that prepare the batches; 0: the training process.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=JSON", help="Override a training setting.")
 @click.option("--model-set", "shapes", multiple=True, metavar="KEY=JSON", help="Override a model setting; with "
               "--init, only to more encoder_blocks or decoder_blocks.")
@@ -51,8 +52,8 @@ from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkp
 @click.option("--page-minutes", type=float, default=15.0, show_default=True,
               help="Minutes between pages with curves, decoded clips and their spectrograms; 0 for none.")
 def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init: Path | None, device: str,
-         threads: int, overrides: tuple[str, ...], shapes: tuple[str, ...], fit_frames: int, refine_frames: int,
-         generation: int, save_minutes: float, page_minutes: float) -> None:
+         threads: int, workers: int, overrides: tuple[str, ...], shapes: tuple[str, ...], fit_frames: int,
+         refine_frames: int, generation: int, save_minutes: float, page_minutes: float) -> None:
     """Train on the folder AUDIO (AUDIO/<kind>/<source>/..., or any folder of audio files).
 
     Started by torchrun, all its processes train one model together.
@@ -90,7 +91,7 @@ def main(audio: Path, out: Path, minutes: float, steps: int, resume: bool, init:
             if state is None:
                 usage = initialise(model, corpus, FitConfig(frames=fit_frames, late_frames=max(fit_frames // 4, 1)))
         (out / "config.json").write_text(config.to_json())
-        trainer = Trainer(model, config, crops, out, place, usage)
+        trainer = Trainer(model, config, crops, out, place, usage, workers)
         if state is not None:
             trainer.restore(out / CHECKPOINT if resume else Path(init or ""), weights_only=not resume)
         if refine_frames and not resume:

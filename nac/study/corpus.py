@@ -39,8 +39,4 @@ def batches(corpus: Corpus, samples: int, size: int, seed: int) -> Batches:
     plan = TrainingConfig()
     crops = Crops(corpus, samples, plan.balance, plan.source_power, seed)
 
-    def batch(step: int) -> Tensor:
-        crops.rng = np.random.default_rng([seed, step])
-        return torch.from_numpy(crops.batch(size))
-
-    return batch
+    return lambda step: torch.from_numpy(crops.numbered(step, size))

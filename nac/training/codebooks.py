@@ -85,7 +85,8 @@ class CodebookTrainer(nn.Module):
             chosen = (rate == count).nonzero()[:, 0]
             codes = quantizer.encode(latent[chosen].flatten(0, 1), count, self.beam)  # [frames, count]
             out[chosen, :, :count] = codes.view(-1, frames, count)
-            usage[:count] += F.one_hot(codes, usage.shape[1]).sum(0)
+            places = codes + torch.arange(count, device=codes.device) * usage.shape[1]
+            usage.view(-1).scatter_add_(0, places.flatten(), usage.new_ones(()).expand(places.numel()))
         return out.flatten(0, 1)
 
     @staticmethod

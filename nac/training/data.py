@@ -4,7 +4,9 @@
 """
 
 import logging
+import os
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,32 +46,34 @@ def load_corpus(folder: Path, sample_rate: int) -> Corpus:
         raise AudioError(f"{folder} is no folder; give a folder of audio files to train on")
     corpus = Corpus(sample_rate)
     clips: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
-        parts = path.relative_to(folder).parts
-        kind = parts[0] if len(parts) > 1 else "audio"
-        source = parts[1] if len(parts) > 2 else path.stem
-        try:
-            clip = _read(path, sample_rate)
-        except Exception as error:
-            log.warning("skipped %s: %s", path, str(error).splitlines()[0])
-            corpus.skipped.append(str(path))
-            continue
-        if len(clip):
-            clips[kind][source].append(clip)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the decoding itself runs outside Python's lock
+        for path, clip in zip(paths, pool.map(lambda path: _read(path, sample_rate), paths), strict=True):
+            if isinstance(clip, Exception):
+                log.warning("skipped %s: %s", path, (str(clip) or repr(clip)).splitlines()[0])
+                corpus.skipped.append(str(path))
+            elif len(clip):
+                parts = path.relative_to(folder).parts
+                kind = parts[0] if len(parts) > 1 else "audio"
+                clips[kind][parts[1] if len(parts) > 2 else path.stem].append(clip)
     corpus.clips = {kind: dict(sources) for kind, sources in clips.items()}
     if not corpus.clips:
         raise AudioError(f"{folder} holds no audio file that can be read; put WAV, FLAC, OGG or MP3 files there")
     return corpus
 
 
-def _read(path: Path, sample_rate: int) -> np.ndarray:
+def _read(path: Path, sample_rate: int) -> np.ndarray | Exception:
+    """The clip, or why it cannot be read."""
     import soundfile
     import soxr
 
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = samples.mean(1)
-    if rate != sample_rate:
-        mono = soxr.resample(mono, rate, sample_rate)
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = samples.mean(1)
+        if rate != sample_rate:
+            mono = soxr.resample(mono, rate, sample_rate)
+    except Exception as error:
+        return error
     return np.asarray(np.clip(np.round(mono * 32767), -32768, 32767), dtype=np.int16)
 
 
@@ -94,7 +98,7 @@ class Crops:
 
     def __init__(self, corpus: Corpus, samples: int, balance: tuple[tuple[str, float], ...], source_power: float,
                  seed: int, plan: Augmentation | None = None) -> None:
-        self.corpus, self.samples, self.plan = corpus, samples, plan or Augmentation()
+        self.corpus, self.samples, self.plan, self.seed = corpus, samples, plan or Augmentation(), seed
         self.rng = np.random.default_rng(seed)
         self.kinds = sorted(corpus.clips)
         known = dict(balance)
@@ -123,6 +127,11 @@ class Crops:
             if audible(crop):
                 break
         return crop if length == self.samples else change_speed(crop, self.corpus.sample_rate, self.samples)
+
+    def numbered(self, number: int, size: int) -> np.ndarray:
+        """Batch `number` of all that this seed gives: the same whenever, and in whichever process, it is asked for."""
+        self.rng = np.random.default_rng([self.seed, number])
+        return self.batch(size)
 
     def batch(self, size: int) -> np.ndarray:
         """`[size, samples]` crops, changed as the plan says."""

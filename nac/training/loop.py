@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from nac.training.codebooks import CodebookTrainer, let_learn, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data import Crops
 from nac.training.descent import DivergedError, descend, learning_rate
+from nac.training.loader import batches
 from nac.training.objective import Objective, Outcome
 from nac.training.pages import write_page
 from nac.training.record import FILE, Record
@@ -37,7 +39,7 @@ class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
     def __init__(self, model: NacModel, config: TrainingConfig, crops: Crops, folder: Path,
-                 device: str | torch.device = "cpu", usage: Tensor | None = None) -> None:
+                 device: str | torch.device = "cpu", usage: Tensor | None = None, workers: int = 0) -> None:
         self.config, self.crops, self.folder, self.device = config, crops, folder, torch.device(device)
         self.model = model.to(self.device).train()
         model.encoder.half_blocks = model.decoder.half_blocks = config.bfloat16
@@ -58,6 +60,8 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas,
                                            weight_decay=config.weight_decay, fused=True)
         self.average = {name: value.detach().clone() for name, value in self._learned()}
+        self.workers = workers
+        self.batches: Iterator[Tensor] | None = None
         self.step = 0
         self.spent = 0.0  # seconds of training before this process
         self.power = 0.0  # latent power of the start
@@ -103,8 +107,9 @@ class Trainer:
         batch = samples.shape[0]
         rates, weights = zip(*self.config.rates, strict=True)
         drawn = self.rng.choice(rates, batch, p=np.asarray(weights) / sum(weights))
-        others = self.rng.integers(1, self.model.config.codebooks + 1, batch)
-        drawn = np.where(self.rng.random(batch) < self.config.any_rate, others, drawn)
+        # One other number for all the batch: each number that occurs is a search of its own.
+        other = self.rng.integers(1, self.model.config.codebooks + 1)
+        drawn = np.where(self.rng.random(batch) < self.config.any_rate, other, drawn)
         rate = torch.as_tensor(drawn, device=self.device)
         first = torch.as_tensor(self.rng.integers(0, NOISE_PERIOD, batch), device=self.device)
         out: Outcome = self.parallel(samples, rate, first)
@@ -120,8 +125,9 @@ class Trainer:
         rate = learning_rate(config.learning_rate, share, self.step, config.warmup, config.final_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["share"]
-        crops = self.crops.batch(config.batch)
-        samples = torch.from_numpy(crops).to(self.device)
+        if self.batches is None:
+            self.batches = batches(self.crops, config.batch, self.step, self.workers, self.device.type == "cuda")
+        samples = next(self.batches).to(self.device, non_blocking=True)
         outcome = self.losses(samples)
         total = outcome.loss
         if self.adversary is not None:
@@ -162,7 +168,7 @@ class Trainer:
         state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
                  "books": self.books.state_dict(), "average": self.average, "step": self.step, "spent": self.spent,
                  "power": self.power, "torch": torch.get_rng_state(), "numpy": self.rng.bit_generator.state,
-                 "crops": self.crops.rng.bit_generator.state, "config": self.config.to_json(),
+                 "config": self.config.to_json(),
                  "shape": self.model.config.to_json()}
         if self.adversary is not None:
             state["adversary"] = self.adversary.state_dict()
@@ -194,10 +200,9 @@ class Trainer:
             self.step = state["step"]
             torch.set_rng_state(state["torch"])
             if distributed.rank():  # the checkpoint holds the first process's random state; the others draw anew
-                self.rng, self.crops.rng = np.random.default_rng([self.step, distributed.rank()]).spawn(2)
+                self.rng = np.random.default_rng([self.step, distributed.rank()])
             else:
                 self.rng.bit_generator.state = state["numpy"]
-                self.crops.rng.bit_generator.state = state["crops"]
 
     def averaged(self) -> NacModel:
         """A copy of the model with the averaged weights, on the CPU."""
@@ -256,8 +261,9 @@ class Trainer:
     def _revive(self) -> None:
         if self.config.decoder_only or self.config.codebook_decay >= 1:
             return
+        samples = torch.from_numpy(self.crops.numbered(self.step, self.config.batch)).to(self.device)
         with torch.no_grad():
-            latent = self.model.analyse(torch.from_numpy(self.crops.batch(self.config.batch)).to(self.device))
+            latent = self.model.analyse(samples)
         self.books.write(self.model.quantizer)
         revived = self.books.revive(self.model.quantizer, latent.flatten(0, 1))
         if revived:

@@ -58,7 +58,7 @@ def test_every_number_of_codebooks_is_trained_now_and_then(tmp_path: Path) -> No
     drawn: set[int] = set()
     run = trainer(tmp_path, any_rate=0.5, batch=32)
     run.parallel = lambda samples, rate, first: drawn.update(rate.tolist())  # type: ignore[assignment]
-    for _ in range(20):
+    for _ in range(200):
         run.losses(torch.zeros(32, 9600))
     assert drawn == set(range(1, 13))
     drawn.clear()
