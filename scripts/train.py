@@ -39,7 +39,8 @@ from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkp
 @click.option("--init", type=click.Path(path_type=Path), help="Start from a weights file or another run's checkpoint.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch.")
-@click.option("--workers", type=int, default=0, help="Processes that prepare the batches; 0: the training process.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that prepare "
+              "batches; 0: the training process.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=JSON", help="Override a training setting.")
 @click.option("--model-set", "shapes", multiple=True, metavar="KEY=JSON", help="Override a model setting; with "
               "--init, only to more encoder_blocks or decoder_blocks.")

@@ -110,7 +110,7 @@ class CodebookTrainer(nn.Module):
     def write(self, quantizer: ResidualQuantizer) -> None:
         """Set the codebooks to the running means, over all processes; done every few steps, since they move slowly
         and it costs."""
-        stages, self.pending, self.age = int(distributed.largest(self.pending)), 0, 0
+        stages, self.pending, self.age = int(distributed.largest(self.pending)[0]), 0, 0
         if stages:
             distributed.average(self.counts, self.sums)
         quantizer.codebooks[:stages] = self.sums[:stages] / self.counts[:stages, :, None].clamp(min=1e-6)

@@ -35,13 +35,14 @@ def parallel(module: nn.Module) -> nn.Module:
     return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
 
 
-def largest(value: float) -> float:
-    """The largest of all processes' values: what decides the course of a run must be the same number everywhere."""
+def largest(*values: float) -> list[float]:
+    """The largest of all processes' values, each: what decides the course of a run must be the same everywhere."""
     if not distributed.is_initialized():
-        return value
-    tensor = torch.tensor(value, dtype=torch.float64, device=_device())
+        return list(values)
+    tensor = torch.tensor(values, dtype=torch.float64, device=_device())
     distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
-    return float(tensor)
+    found: list[float] = tensor.tolist()
+    return found
 
 
 def average(*values: Tensor) -> None:

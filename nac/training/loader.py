@@ -1,5 +1,6 @@
 """Batches of crops one after another, made while the model learns from those before them."""
 
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -23,7 +24,9 @@ def batches(crops: Crops, size: int, first: int, workers: int = 0, pin: bool = F
     They are the same for any number of `workers`, processes that make them ahead (0: this one makes each when it is
     asked for). `pin` puts them where a GPU can fetch them by itself.
     """
-    numbers = range(first, 1 << 60)
-    loader = DataLoader(_Numbered(crops, size), batch_size=None, sampler=numbers, num_workers=workers, pin_memory=pin,
+    # Forked processes share the decoded audio; all others would each get a copy.
+    context = "fork" if workers and sys.platform == "linux" else None
+    loader = DataLoader(_Numbered(crops, size), batch_size=None, sampler=range(first, 1 << 60), num_workers=workers,
+                        multiprocessing_context=context, pin_memory=pin,
                         generator=torch.Generator())  # its own, so that the model's random numbers stay theirs
     return iter(loader)

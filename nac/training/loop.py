@@ -228,7 +228,15 @@ class Trainer:
         log_file = os.devnull if distributed.rank() else self.folder / FILE
         with open(log_file, "a", newline="") as file, tqdm(disable=not shown, unit="step", initial=self.step) as bar:
             record = Record(file)
-            while (share := distributed.largest(1.0 if budget.stop else budget.share(self.step))) < 1:
+            while True:
+                # All processes save after the same step, whatever their clocks say: saving needs all of them.
+                share, due = distributed.largest(1.0 if budget.stop else budget.share(self.step),
+                                                 time.monotonic() - saved > save_minutes * 60)
+                if share >= 1:
+                    break
+                if due:
+                    self.save()
+                    saved = time.monotonic()
                 terms, hits = self.advance(share)
                 usage += hits
                 record.add(terms)
@@ -241,9 +249,6 @@ class Trainer:
                 if self.step % 500 == 0:
                     usage.zero_()
                     self._revive()
-                if time.monotonic() - saved > save_minutes * 60:
-                    self.save()
-                    saved = time.monotonic()
                 if page_minutes and time.monotonic() - shown_at > page_minutes * 60:
                     self.page()
                     shown_at = time.monotonic()

@@ -51,6 +51,32 @@ def test_all_processes_hold_the_same_model(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / CHECKPOINT)["step"] == 4
 
 
+def test_processes_whose_clocks_differ_save_together(tmp_path: Path) -> None:
+    """Saving needs all processes; one that would save alone waits for the others' gradients and gets nonsense."""
+    worker = tmp_path / "worker.py"
+    worker.write_text("""
+import itertools, sys
+from pathlib import Path
+from nac.training import distributed, loop
+distributed.start("cpu")
+sys.path.insert(0, sys.argv[2])
+from tests.training.test_training import trainer
+class Clock:
+    ticks = itertools.count()
+    monotonic = staticmethod(lambda: next(Clock.ticks) * (20.0 if distributed.rank() else 0.001))
+loop.time = Clock
+run = trainer(Path(sys.argv[1]))
+saves, write = [], loop.write_checkpoint
+loop.write_checkpoint = lambda path, state: (saves.append(state["step"]), write(path, state))
+run.run(loop.Budget(steps=8), save_minutes=1.0, progress=False)
+Path(sys.argv[1], f"rank{distributed.rank()}.txt").write_text(repr(saves))
+distributed.stop()
+""")
+    torchrun(str(worker), str(tmp_path), str(ROOT))
+    # The second process's clock says when, the first one writes.
+    assert (tmp_path / "rank0.txt").read_text() == "[2, 4, 6, 8]" and (tmp_path / "rank1.txt").read_text() == "[]"
+
+
 def test_the_script_runs_under_torchrun(tmp_path: Path) -> None:
     for number in range(3):
         path = tmp_path / "audio" / "speech" / f"{number}.wav"

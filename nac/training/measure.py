@@ -1,0 +1,36 @@
+"""What the training objective says of a finished model: the terms of the loss on clips, by kind."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from nac.models.model import NacModel
+from nac.training.codebooks import CodebookTrainer
+from nac.training.config import TrainingConfig
+from nac.training.data import Corpus, cut
+from nac.training.objective import Objective
+
+
+@torch.no_grad()
+def measure(model: NacModel, corpus: Corpus, codebooks: int, config: TrainingConfig,
+            seconds: float = 4.0) -> dict[str, dict[str, float]]:
+    """For each kind of audio the mean loss and its terms over the first `seconds` of every clip, coded with so many
+    codebooks.
+
+    The commitment, which is there for the encoder's sake, is told but not part of the loss. Codes are searched as
+    `config.beam` says.
+    """
+    config = dataclasses.replace(config, decoder_only=True)
+    books = CodebookTrainer(model.quantizer, 1.0, config.codebook_hits, beam=config.beam)
+    objective = Objective(model, books, config).eval()
+    rate, first = torch.tensor([codebooks]), torch.tensor([0])
+    out = {}
+    for kind, sources in sorted(corpus.clips.items()):
+        rows = []
+        for clip in (clip for clips in sources.values() for clip in clips):
+            samples = torch.from_numpy(cut(clip, 0, int(seconds * corpus.sample_rate)))[None]
+            outcome = objective(samples, rate, first)
+            rows.append({"loss": float(outcome.loss), **{name: float(value) for name, value in outcome.terms.items()}})
+        out[kind] = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return out
