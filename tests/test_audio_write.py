@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import nac.audio.write as write_module
@@ -84,13 +84,17 @@ def test_16_bits_clip_and_never_wrap(tmp_path, name):
     name=st.sampled_from(["a.wav", "a.flac"]),
     known=st.booleans(),
 )
+@example(samples=0, channels=1, pieces=1, name="a.flac", known=False)
 def test_every_length_and_cut_reads_back(tmp_path_factory, samples, channels, pieces, name, known):
     path = tmp_path_factory.mktemp("w") / name
     x = np.rint(signal(samples, channels) * 32768) / 32768
     save(path, x.astype(np.float32), pieces=pieces, frames=samples if known else None)
-    np.testing.assert_array_equal(load(path)[0].reshape(channels, -1), x)
+    unknown = name == "a.flac" and not samples  # which is what FLAC means by 0; libsndfile then refuses to seek
+    if not unknown:
+        np.testing.assert_array_equal(load(path)[0].reshape(channels, -1), x)
     with open_audio(path) as reader:
-        assert reader.frames == samples
+        assert reader.frames == (None if unknown else samples)
+        assert sum(block.shape[1] for block in reader.blocks()) == samples
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff", "a.ogg"])
