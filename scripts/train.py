@@ -33,7 +33,8 @@ from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkp
 @click.command()
 @click.argument("audio", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--minutes", type=float, default=60.0, show_default=True, help="Time budget of this call.")
+@click.option("--minutes", type=float, default=60.0, show_default=True, help="Time budget of this call, in which "
+              "a new model's codebooks are fitted first; that is not cut short.")
 @click.option("--steps", type=int, default=1 << 60, help="Stop at this step even if time is left.")
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
 @click.option("--init", type=click.Path(path_type=Path), help="Start from a weights file or another run's checkpoint.")
