@@ -15,13 +15,30 @@ if TYPE_CHECKING:
     from nac.format.header import Metadata, read_header
     from nac.stream import StreamDecoder, StreamEncoder
 
-__all__ = ["AudioError", "Codec", "DamagedError", "FormatError", "Metadata", "NacError", "OptionError",
-           "StreamDecoder", "StreamEncoder", "WeightsError", "__version__", "read_header"]
+__all__ = [
+    "AudioError",
+    "Codec",
+    "DamagedError",
+    "FormatError",
+    "Metadata",
+    "NacError",
+    "OptionError",
+    "StreamDecoder",
+    "StreamEncoder",
+    "WeightsError",
+    "__version__",
+    "read_header",
+]
 __version__ = "0.1.0"
 
 # Loading torch takes seconds: only who asks for a model waits for it.
-_LAZY = {"Codec": "nac.codec", "StreamDecoder": "nac.stream", "StreamEncoder": "nac.stream",
-         "Metadata": "nac.format.header", "read_header": "nac.format.header"}
+_LAZY = {
+    "Codec": "nac.codec",
+    "StreamDecoder": "nac.stream",
+    "StreamEncoder": "nac.stream",
+    "Metadata": "nac.format.header",
+    "read_header": "nac.format.header",
+}
 
 
 def __getattr__(name: str) -> Any:

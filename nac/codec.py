@@ -57,8 +57,7 @@ class Codec:
         self.generation = int(notes.get("generation", "0"))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, device: str = "cpu",
-             threads: int | None = None) -> Codec:
+    def load(cls, path: str | os.PathLike[str] | None = None, device: str = "cpu", threads: int | None = None) -> Codec:
         """Load weights: the ones that came with the package, or a file made by training.
 
         `threads` sets how many CPU threads torch uses in this process.
@@ -90,8 +89,15 @@ class Codec:
 
     # -- arrays ------------------------------------------------------------------------------------------------
 
-    def encode(self, audio: npt.NDArray[np.floating], sample_rate: int, kbps: int = 6,
-               effort: str | int = "default", tags: Tags = (), entropy: bool | None = None) -> bytes:
+    def encode(
+        self,
+        audio: npt.NDArray[np.floating],
+        sample_rate: int,
+        kbps: int = 6,
+        effort: str | int = "default",
+        tags: Tags = (),
+        entropy: bool | None = None,
+    ) -> bytes:
         """`[channels, samples]` or `[samples]`, 1 or 2 channels, full scale −1..1, to the bytes of a `.nac` file.
 
         `entropy`: code without loss in fewer bytes, about a sixth less, at some cost in time; None: where the weights
@@ -103,8 +109,9 @@ class Codec:
             WeightsError: there are no tables for the entropy coding beside the weights.
         """
         samples = _two_dimensional(audio)
-        stream = StreamEncoder(self, sample_rate, samples.shape[0], kbps, effort, tags, samples=samples.shape[1],
-                               entropy=entropy)
+        stream = StreamEncoder(
+            self, sample_rate, samples.shape[0], kbps, effort, tags, samples=samples.shape[1], entropy=entropy
+        )
         return stream.push(samples) + stream.flush()
 
     def decode(self, data: bytes) -> tuple[Samples, int]:
@@ -120,8 +127,9 @@ class Codec:
         empty = np.zeros((decoder.metadata.channels, 0), np.float32)
         return np.concatenate([empty, *pieces], 1), decoder.metadata.sample_rate
 
-    def encode_codes(self, audio: npt.NDArray[np.floating], sample_rate: int, kbps: int = 6,
-                     effort: str | int = "default") -> npt.NDArray[np.int16]:
+    def encode_codes(
+        self, audio: npt.NDArray[np.floating], sample_rate: int, kbps: int = 6, effort: str | int = "default"
+    ) -> npt.NDArray[np.int16]:
         """Codes `[channels, codebooks, frames]`, 50 frames a second; in stereo the channels are mid and side, and
         −1 marks codebooks that a channel does without in that second.
 
@@ -136,7 +144,7 @@ class Codec:
         for part in parts:
             table = np.full((samples.shape[0], codebooks, part.frames), -1, np.int16)
             for channel, codes in zip(table, part.codes, strict=True):
-                channel[:len(codes)] = codes
+                channel[: len(codes)] = codes
             out.append(table)
         return np.concatenate(out, 2)
 
@@ -155,9 +163,18 @@ class Codec:
 
     # -- files -------------------------------------------------------------------------------------------------
 
-    def encode_file(self, source: str | os.PathLike[str], target: str | os.PathLike[str], *, kbps: int = 6,
-                    effort: str | int = "default", tags: Tags = (), progress: Progress | None = None,
-                    entropy: bool | None = None, verify: bool = False) -> Metadata:
+    def encode_file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        *,
+        kbps: int = 6,
+        effort: str | int = "default",
+        tags: Tags = (),
+        progress: Progress | None = None,
+        entropy: bool | None = None,
+        verify: bool = False,
+    ) -> Metadata:
         """Encode an audio file, or "-" for standard input, to a file, which appears when it is complete, or "-".
 
         `progress` is called with the seconds of audio read so far. With `verify` every block is read back from the
@@ -187,9 +204,17 @@ class Codec:
                     new.file.write(piece)
                 return patch_samples(new.file, stream.metadata, stream.samples)
 
-    def decode_file(self, source: str | os.PathLike[str], target: str | os.PathLike[str], *,
-                    format: str | None = None, subtype: str | None = None, start: float = 0.0,
-                    duration: float | None = None, progress: Progress | None = None) -> DecodeReport:
+    def decode_file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        subtype: str | None = None,
+        start: float = 0.0,
+        duration: float | None = None,
+        progress: Progress | None = None,
+    ) -> DecodeReport:
         """Decode a `.nac` file, or "-", to an audio file, which appears when it is complete, or "-" (WAV).
 
         `format` and `subtype` as `AudioWriter` takes them; `start` and `duration` in seconds choose a part, of which
@@ -247,8 +272,9 @@ def _encode_live(reader: AudioReader, stream: StreamEncoder, out: BinaryIO, prog
     out.flush()
 
 
-def _encode_verified(codec: Codec, reader: AudioReader, stream: StreamEncoder, new: NewFile,
-                     progress: Progress | None) -> Metadata:
+def _encode_verified(
+    codec: Codec, reader: AudioReader, stream: StreamEncoder, new: NewFile, progress: Progress | None
+) -> Metadata:
     """As writing alone, but every block is read back and decoded as soon as it is written."""
     with Verifier(codec, stream, new.unfinished, new.path) as verifier:
         for piece in _encoded(reader, stream, progress):

@@ -66,22 +66,40 @@ class StreamEncoder:
     b'NAC'
     """
 
-    def __init__(self, codec: LoadedModel, sample_rate: int, channels: int, kbps: int = 6,
-                 effort: str | int = "default", tags: Tags = (), samples: int | None = None,
-                 entropy: bool | None = None) -> None:
+    def __init__(
+        self,
+        codec: LoadedModel,
+        sample_rate: int,
+        channels: int,
+        kbps: int = 6,
+        effort: str | int = "default",
+        tags: Tags = (),
+        samples: int | None = None,
+        entropy: bool | None = None,
+    ) -> None:
         codebooks, config = codebooks_for(kbps), codec.model.config
         if entropy is None:
             entropy = ENTROPY_DEFAULT and has_tables(codec.path, codec.fingerprint)
         if channels not in (1, 2):
             raise AudioError(f"{channels} channels cannot be coded; give 1 or 2")
-        self.metadata = Metadata(sample_rate, channels, samples, kbps, codebooks, codec.fingerprint, config.name,
-                                 block_frames=default_block_frames(channels, kbps), tags=tags,
-                                 coding=ENTROPY if entropy else PACKED,
-                                 extra=(tables_field(tables_beside(codec.path, codec.fingerprint)),) if entropy else ())
+        self.metadata = Metadata(
+            sample_rate,
+            channels,
+            samples,
+            kbps,
+            codebooks,
+            codec.fingerprint,
+            config.name,
+            block_frames=default_block_frames(channels, kbps),
+            tags=tags,
+            coding=ENTROPY if entropy else PACKED,
+            extra=(tables_field(tables_beside(codec.path, codec.fingerprint)),) if entropy else (),
+        )
         self.samples = 0
         self._resampler = Resampler(sample_rate, config.sample_rate, channels)
-        self._frames = FrameEncoder(codec.model, channels, codebooks, split_codebooks, beam_width(effort),
-                                    self.metadata.block_frames)
+        self._frames = FrameEncoder(
+            codec.model, channels, codebooks, split_codebooks, beam_width(effort), self.metadata.block_frames
+        )
         self._writer = BlockWriter(self.metadata)
         self._begun = False
         #: Told the codes of every block, before its bytes are returned.
@@ -136,11 +154,15 @@ class StreamDecoder:
     def __init__(self, codec: LoadedModel, metadata: Metadata) -> None:
         config = codec.model.config
         if metadata.fingerprint != codec.fingerprint:
-            raise WeightsError(f"the file was made with other weights: model {metadata.model!r}, fingerprint "
-                               f"{metadata.fingerprint:08x}; these are {config.name!r}, {codec.fingerprint:08x}. "
-                               "Give the right ones with --model")
-        if (metadata.frame_rate, metadata.bits) != (config.frame_rate, config.bits) \
-                or metadata.codebooks > config.codebooks:
+            raise WeightsError(
+                f"the file was made with other weights: model {metadata.model!r}, fingerprint "
+                f"{metadata.fingerprint:08x}; these are {config.name!r}, {codec.fingerprint:08x}. "
+                "Give the right ones with --model"
+            )
+        if (metadata.frame_rate, metadata.bits) != (
+            config.frame_rate,
+            config.bits,
+        ) or metadata.codebooks > config.codebooks:
             raise WeightsError("the file's frames are not of the kind that these weights make; it is damaged or new")
         if metadata.coding in ENTROPY_CODINGS and tables_path(codec.path).is_file():
             tables_beside(codec.path)  # if they are not the ones that the file names, reading it says so
@@ -174,7 +196,7 @@ class StreamDecoder:
 
     def _cut(self, samples: Samples) -> Samples:
         if self._left is not None:
-            samples = samples[:, :self._left]
+            samples = samples[:, : self._left]
             self._left -= samples.shape[1]
         return samples
 
@@ -235,10 +257,10 @@ class StreamDecoder:
 
 def _window(samples: Samples, position: int, first: int, end: int | None) -> Samples:
     stop = samples.shape[1] if end is None else max(0, end - position)
-    return samples[:, max(0, first - position):stop]
+    return samples[:, max(0, first - position) : stop]
 
 
 def _fitted(samples: Samples, count: int) -> Samples:
     if samples.shape[1] >= count:
-        return samples[:, :max(0, count)]
+        return samples[:, : max(0, count)]
     return np.pad(samples, ((0, 0), (0, count - samples.shape[1])))

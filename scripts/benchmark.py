@@ -66,11 +66,17 @@ def main(
             draw(longest, chart)
             return
         speeds(threads, seconds)
-        table("Peak memory and time of the command line at 6 kbps",
-              "audio | encode MB | decode MB | encode s | decode s")
+        table(
+            "Peak memory and time of the command line at 6 kbps", "audio | encode MB | decode MB | encode s | decode s"
+        )
         for length, encoded, decoded in over_length([60 * count for count in minutes]):
-            row(f"{length / 60:g} min", f"{encoded.peak:.0f}", f"{decoded.peak:.0f}",
-                f"{encoded.wall:.1f}", f"{decoded.wall:.1f}")
+            row(
+                f"{length / 60:g} min",
+                f"{encoded.peak:.0f}",
+                f"{decoded.peak:.0f}",
+                f"{encoded.wall:.1f}",
+                f"{decoded.wall:.1f}",
+            )
         editing()
         table("Start-up", "command | seconds")
         for name, wall in start_up().items():
@@ -92,15 +98,23 @@ def draw(minutes: float, chart: Path) -> None:
 
 def speeds(threads: Sequence[int], seconds: int) -> None:
     """The table of codecs: neural ones at 6 kbps by number of threads, then command-line tools."""
-    table(f"Speed at 6 kbps on {seconds} s of audio: times real time, and CPU seconds per second of audio "
-          "(of opusenc, opusdec and lame: user time of the whole program)",
-          "codec | threads | encode | decode | encode CPU s/s | decode CPU s/s")
+    table(
+        f"Speed at 6 kbps on {seconds} s of audio: times real time, and CPU seconds per second of audio "
+        "(of opusenc, opusdec and lame: user time of the whole program)",
+        "codec | threads | encode | decode | encode CPU s/s | decode CPU s/s",
+    )
     for count in threads:
         rows = {name: _speed_row(name, count, measure(name, count, seconds)) for name in PEERS}
         ours, theirs = rows["nac"], rows["EnCodec 24 kHz"]
         if ours is not None and theirs is not None:
-            row("nac / EnCodec", str(count), f"{theirs.encode_wall / ours.encode_wall:.1f} times the speed",
-                f"{theirs.decode_wall / ours.decode_wall:.1f} times the speed", "", "")
+            row(
+                "nac / EnCodec",
+                str(count),
+                f"{theirs.encode_wall / ours.encode_wall:.1f} times the speed",
+                f"{theirs.decode_wall / ours.decode_wall:.1f} times the speed",
+                "",
+                "",
+            )
     for name, shown in TOOL_NAMES.items():
         _speed_row(f"{shown} ({TOOLS[name].rates[0]:g} kbps)", 1, measure_tool(name, seconds))
 
@@ -109,8 +123,14 @@ def _speed_row(name: str, threads: int, speed: Speed | None) -> Speed | None:
     if speed is None:
         row(name, str(threads), "not installed", "", "", "")
         return None
-    row(name, str(threads), f"{1 / speed.encode_wall:.0f}x", f"{1 / speed.decode_wall:.0f}x",
-        f"{speed.encode_cpu:.4f}", f"{speed.decode_cpu:.4f}")
+    row(
+        name,
+        str(threads),
+        f"{1 / speed.encode_wall:.0f}x",
+        f"{1 / speed.decode_wall:.0f}x",
+        f"{speed.encode_cpu:.4f}",
+        f"{speed.decode_cpu:.4f}",
+    )
     return speed
 
 
@@ -155,8 +175,10 @@ def complexity() -> None:
     from nac.evaluation.complexity import parts
 
     beams = {"greedy": 1, f"default ({beam_width('default')} paths)": beam_width("default")}
-    table("Complexity at 6 kbps, mono: millions of parameters, and of multiply-accumulates per second of audio",
-          "part | parameters | MAC/s")
+    table(
+        "Complexity at 6 kbps, mono: millions of parameters, and of multiply-accumulates per second of audio",
+        "part | parameters | MAC/s",
+    )
     for part in parts(Codec.load().model, 6, beams):
         row(part.name, f"{part.parameters / 1e6:.2f} M", f"{part.products / 1e6:.0f} M")
 

@@ -40,7 +40,7 @@ def recording(path: Path | None, rate: int, seconds: float) -> np.ndarray[tuple[
     with open_audio(path) as reader:
         mono = np.concatenate(list(reader.blocks()), 1).mean(0, dtype=np.float32, keepdims=True)
         resampler = Resampler(reader.sample_rate, rate, 1)
-        return np.concatenate([resampler.push(mono), resampler.flush()], 1)[:, :int(seconds * rate)]
+        return np.concatenate([resampler.push(mono), resampler.flush()], 1)[:, : int(seconds * rate)]
 
 
 @click.command(help=__doc__)
@@ -73,11 +73,13 @@ def main(audio: Path | None, kbps: float, seconds: float, model: str | None) -> 
             patched = np.concatenate(parts, 1)[0]
             # Frames overlap by half: the last one lost is heard until a hop after its own start.
             end = (place + gap) * hop
-            wrong = patched[end:] - whole[end:len(patched)]
-            rows.append([10 * np.log10(np.mean(wrong[first * hop:last * hop] ** 2) / power + 1e-10)
-                         for first, last in SPANS])
-        cells = [f"{middle:.0f} dB ({worst:.0f})" for middle, worst in
-                 zip(np.median(rows, 0), np.max(rows, 0), strict=True)]
+            wrong = patched[end:] - whole[end : len(patched)]
+            rows.append(
+                [10 * np.log10(np.mean(wrong[first * hop : last * hop] ** 2) / power + 1e-10) for first, last in SPANS]
+            )
+        cells = [
+            f"{middle:.0f} dB ({worst:.0f})" for middle, worst in zip(np.median(rows, 0), np.max(rows, 0), strict=True)
+        ]
         click.echo(f"| {20 * gap} ms | {' | '.join(cells)} |")
 
 

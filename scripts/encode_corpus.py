@@ -90,7 +90,7 @@ def shards_of(source: Path, size: int, columns: Sequence[str] = ()) -> list[Shar
     paths = [line.strip() for line in source.read_text("utf-8").splitlines() if line.strip()]
     if len(set(paths)) < len(paths):
         raise OptionError(f"{source} lists a file twice")
-    return [Shard(first // size, tuple(paths[first:first + size])) for first in range(0, len(paths), size)]
+    return [Shard(first // size, tuple(paths[first : first + size])) for first in range(0, len(paths), size)]
 
 
 class ShardEncoder:
@@ -108,10 +108,20 @@ class ShardEncoder:
         import pyarrow.parquet as pq
 
         shard = Shard(int(item["number"]), tuple(item["paths"]), int(item["row_group"]))
-        schema = pa.schema([("id", pa.string()), ("codes", pa.binary()), ("channels", pa.uint8()),
-                            ("codebooks", pa.uint8()), ("frames", pa.uint32()), ("sample_rate", pa.uint32()),
-                            ("samples", pa.uint64()), ("kbps", pa.uint8()), ("fingerprint", pa.uint32()),
-                            ("error", pa.string())])
+        schema = pa.schema(
+            [
+                ("id", pa.string()),
+                ("codes", pa.binary()),
+                ("channels", pa.uint8()),
+                ("codebooks", pa.uint8()),
+                ("frames", pa.uint32()),
+                ("sample_rate", pa.uint32()),
+                ("samples", pa.uint64()),
+                ("kbps", pa.uint8()),
+                ("fingerprint", pa.uint32()),
+                ("error", pa.string()),
+            ]
+        )
         rows: list[dict[str, Any]] = []
         count = failed = 0
         with NewFile(self.target / shard.name) as new, pq.ParquetWriter(new.file, schema, compression="zstd") as writer:
@@ -147,8 +157,15 @@ class ShardEncoder:
                 samples = np.concatenate([np.zeros((reader.channels, 0), np.float32), *reader.blocks()], 1)
                 codes = self.codec.encode_codes(samples, reader.sample_rate, self.settings.kbps, self.settings.effort)
                 channels, codebooks, frames = codes.shape
-                return {**about, "codes": codes.astype("<i2").tobytes(), "channels": channels, "codebooks": codebooks,
-                        "frames": frames, "sample_rate": reader.sample_rate, "samples": samples.shape[1]}
+                return {
+                    **about,
+                    "codes": codes.astype("<i2").tobytes(),
+                    "channels": channels,
+                    "codebooks": codebooks,
+                    "frames": frames,
+                    "sample_rate": reader.sample_rate,
+                    "samples": samples.shape[1],
+                }
         except (NacError, OSError) as error:
             return {**about, "error": " ".join(str(error).split())}
 
@@ -156,8 +173,19 @@ class ShardEncoder:
 def agree(target: Path, shards: list[Shard], settings: Settings, codec: Codec) -> None:
     """Note what the shards in a folder are made of; raises OptionError if those in it are made of something else."""
     digest = hashlib.sha256(json.dumps([asdict(shard) for shard in shards]).encode()).hexdigest()
-    plan = json.dumps({"corpus": digest, "shards": len(shards), "fingerprint": f"{codec.fingerprint:08x}",
-                       "generation": codec.generation, **asdict(settings)}, indent=1) + "\n"
+    plan = (
+        json.dumps(
+            {
+                "corpus": digest,
+                "shards": len(shards),
+                "fingerprint": f"{codec.fingerprint:08x}",
+                "generation": codec.generation,
+                **asdict(settings),
+            },
+            indent=1,
+        )
+        + "\n"
+    )
     note = target / "plan.json"
     if not note.exists():
         target.mkdir(parents=True, exist_ok=True)
@@ -190,8 +218,18 @@ def encode_all(shards: Iterable[Shard], target: Path, settings: Settings, worker
 @click.option("--audio-column", default="audio", show_default=True, help="Column of a table with the audio files.")
 @click.option("--workers", type=click.IntRange(1), help="Workers, each with one processor. [default: all processors]")
 @click.option("--address", help="Ray cluster to use; without it, one is started on this machine.")
-def main(source: Path, target: Path, kbps: float, effort: str, model: str | None, shard_files: int, id_column: str,
-         audio_column: str, workers: int | None, address: str | None) -> None:
+def main(
+    source: Path,
+    target: Path,
+    kbps: float,
+    effort: str,
+    model: str | None,
+    shard_files: int,
+    id_column: str,
+    audio_column: str,
+    workers: int | None,
+    address: str | None,
+) -> None:
     try:
         import ray
         import ray.data
@@ -217,8 +255,10 @@ def main(source: Path, target: Path, kbps: float, effort: str, model: str | None
             for done in encode_all(missing, target, settings, min(count, len(missing))):
                 rows, failed = rows + done["rows"], failed + done["failed"]
                 click.echo(f"{done['shard']}: {done['rows']} rows, {done['failed']} failed", err=True)
-        click.echo(f"{len(missing)} shards done, {len(shards) - len(missing)} there already; "
-                   f"{rows} rows, {failed} failed", err=True)
+        click.echo(
+            f"{len(missing)} shards done, {len(shards) - len(missing)} there already; {rows} rows, {failed} failed",
+            err=True,
+        )
     except ray.exceptions.RayError as error:
         raise click.ClickException(f"{' '.join(str(error).split())[:500]}; run this again to go on") from None
     except (NacError, OSError) as error:

@@ -88,8 +88,12 @@ def codes_used(data: bytes) -> set[tuple[int, int]]:
     meta = read_header(source)
     if meta.channels > 1:
         return set()
-    return {(book, int(code)) for frames in read_frames(source, meta)
-            for book, codes in enumerate(frames.codes.T) for code in set(codes.tolist())}
+    return {
+        (book, int(code))
+        for frames in read_frames(source, meta)
+        for book, codes in enumerate(frames.codes.T)
+        for code in set(codes.tolist())
+    }
 
 
 def cut(data: bytes, kbps: int) -> bytes:

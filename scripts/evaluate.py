@@ -45,8 +45,13 @@ PICTURED = ("nac:6", "opus:6,12")
 @click.option("--effort", multiple=True, default=["default"], help="Efforts of nac for --weights.", show_default=True)
 @click.option("--kbps", default="1,3,6,12,24", help="Bit rates for --weights.", show_default=True)
 @click.option("--metric", "metrics", multiple=True, type=click.Choice(list(METRICS)), help="Only these scores.")
-@click.option("--visqol-clips", type=click.IntRange(0), metavar="N", help="ViSQOL for so many clips of each kind only; "
-              "it takes up to a second for each second of sound.  [default: all]")
+@click.option(
+    "--visqol-clips",
+    type=click.IntRange(0),
+    metavar="N",
+    help="ViSQOL for so many clips of each kind only; "
+    "it takes up to a second for each second of sound.  [default: all]",
+)
 @click.option("--limit", type=click.IntRange(1), help="At most so many clips of each kind.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes side by side.", show_default=True)
 @click.option(
@@ -64,8 +69,13 @@ PICTURED = ("nac:6", "opus:6,12")
     help="Folder of the report.",
     show_default=True,
 )
-@click.option("--picture", type=click.Path(path_type=Path), metavar="OUT", help="Also draw spectrograms of the first "
-              "clip and what the codecs make of it (.png, .svg, .pdf); without CLIPS, only that, of a sound made here.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Also draw spectrograms of the first "
+    "clip and what the codecs make of it (.png, .svg, .pdf); without CLIPS, only that, of a sound made here.",
+)
 def main(
     clips: Path | None, specs: tuple[str, ...], weights: tuple[str, ...], effort: tuple[str, ...], kbps: str,
     metrics: tuple[str, ...], visqol_clips: int | None, limit: int | None, jobs: int, cache: Path, no_cache: bool,

@@ -26,13 +26,13 @@ def sample(seconds: float = 5.0, rate: int = 24_000) -> np.ndarray:
     state = [np.zeros(2) for _ in range(3)]
     for start in range(0, len(time), step):
         at = time[start]
-        block = source[start:start + step]
+        block = source[start : start + step]
         formants = (500 + 250 * np.sin(2.1 * at), 1500 + 500 * np.sin(1.3 * at), 2500 + 200 * np.sin(0.7 * at))
         for i, formant in enumerate(formants):
             radius = np.exp(-np.pi * (60 + 40 * i) / rate)
             poles = [1, -2 * radius * np.cos(2 * np.pi * formant / rate), radius**2]
             part, state[i] = lfilter([1 - radius], poles, block, zi=state[i])
-            out[start:start + step] += part / (i + 1)
+            out[start : start + step] += part / (i + 1)
     out *= syllables
     return (0.5 * out / np.abs(out).max()).astype(np.float32)
 

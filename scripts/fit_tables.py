@@ -1,6 +1,6 @@
 """Learn the tables of the entropy coding for a weights file, and write them beside it.
 
-    python scripts/fit_tables.py weights/nac-24k.safetensors AUDIO_FOLDER
+python scripts/fit_tables.py weights/nac-24k.safetensors AUDIO_FOLDER
 """
 
 import argparse

@@ -49,9 +49,14 @@ def sound(rate: int, channels: int, samples: int) -> Iterator[bytes]:
 def wav_head(rate: int, channels: int) -> bytes:
     """Head of a 16-bit WAV stream that does not know its length."""
     unknown = 0xFFFFFFFF
-    return (b"RIFF" + struct.pack("<I", unknown) + b"WAVEfmt "
-            + struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
-            + b"data" + struct.pack("<I", unknown))
+    return (
+        b"RIFF"
+        + struct.pack("<I", unknown)
+        + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
+        + b"data"
+        + struct.pack("<I", unknown)
+    )
 
 
 def resident(process: int) -> float | None:
@@ -83,11 +88,13 @@ class Soak:
 def soak(hours: float, minutes: float, rate: int, channels: int, options: list[str], model: list[str]) -> Soak:
     """Stream audio through the two commands until `hours` of it are through or `minutes` have passed."""
     run = Soak()
-    encoder = subprocess.Popen([*NAC, "encode", "-", "-", "--quiet", *options, *model], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE)
+    encoder = subprocess.Popen(
+        [*NAC, "encode", "-", "-", "--quiet", *options, *model], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert encoder.stdin is not None and encoder.stdout is not None
-    decoder = subprocess.Popen([*NAC, "decode", "-", "-", "--quiet", *model], stdin=encoder.stdout,
-                               stdout=subprocess.PIPE)
+    decoder = subprocess.Popen(
+        [*NAC, "decode", "-", "-", "--quiet", *model], stdin=encoder.stdout, stdout=subprocess.PIPE
+    )
     assert decoder.stdout is not None
     encoder.stdout.close()
     begun = time.monotonic()
@@ -135,10 +142,12 @@ def soak(hours: float, minutes: float, rate: int, channels: int, options: list[s
 @click.option("--effort", default="fast", show_default=True)
 @click.option("--most", default=20.0, show_default=True, help="Growth of memory, in MB, that is still called flat.")
 @click.option("--model", help="Weights file to use instead of the one in the package.")
-def main(hours: float, minutes: float, rate: int, channels: int, kbps: int, effort: str, most: float,
-         model: str | None) -> None:
-    run = soak(hours, minutes, rate, channels, ["--kbps", str(kbps), "--effort", effort],
-               ["--model", model] if model else [])
+def main(
+    hours: float, minutes: float, rate: int, channels: int, kbps: int, effort: str, most: float, model: str | None
+) -> None:
+    run = soak(
+        hours, minutes, rate, channels, ["--kbps", str(kbps), "--effort", effort], ["--model", model] if model else []
+    )
     click.echo("| minute | encoder MB | decoder MB |\n| --- | --- | --- |")
     for index in sorted({round(place) for place in np.linspace(0, max(0, len(run.memory) - 1), 11)}):
         if index < len(run.memory):
@@ -146,8 +155,10 @@ def main(hours: float, minutes: float, rate: int, channels: int, kbps: int, effo
             click.echo(f"| {when / 60:.1f} | {one:.0f} | {two:.0f} |")
     came = max(0, run.bytes_out - 44) / (2 * channels)
     length = run.samples_in / rate
-    click.echo(f"\n{length / 3600:.3f} h of audio in {run.seconds / 60:.1f} min ({length / run.seconds:.1f} times real "
-               f"time): {run.samples_in} samples in, {int(came)} out")
+    click.echo(
+        f"\n{length / 3600:.3f} h of audio in {run.seconds / 60:.1f} min ({length / run.seconds:.1f} times real "
+        f"time): {run.samples_in} samples in, {int(came)} out"
+    )
     if run.problem:
         raise click.ClickException(run.problem)
     if came != run.samples_in:

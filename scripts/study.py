@@ -49,8 +49,13 @@ STUDIES = Path(__file__).parent / "studies"
 PATH = click.Path(path_type=Path)
 
 
-threads_option = click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
-                              help="CPU threads; with 1 as many studies can run side by side as there are cores.")
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU threads; with 1 as many studies can run side by side as there are cores.",
+)
 
 
 @contextmanager
@@ -86,8 +91,9 @@ def main(context: click.Context, quick: bool, out: Path | None) -> None:
             raise click.UsageError("--quick goes without a command")
         return
     if not quick or out is None:
-        raise click.UsageError("give a command (run, compare, document, classify, train, compress, decompress), "
-                               "or --quick --out DIR")
+        raise click.UsageError(
+            "give a command (run, compare, document, classify, train, compress, decompress), or --quick --out DIR"
+        )
     with one_line():
         run_quick(out)
 
@@ -117,13 +123,19 @@ def run_quick(out: Path) -> None:
 @click.option("--train", type=PATH, required=True, help="Folder of audio to learn from.")
 @click.option("--clips", type=PATH, required=True, help="Folder of clips to judge, in folders by kind.")
 @click.option("--out", type=PATH, required=True, help="Folder of the results; one begun before is gone on with.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True),
-              help="Training time of each system, instead of the study's.")
-@click.option("--known", type=PATH, multiple=True,
-              help="Results of another study: a system trained there in the same way is not trained again.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Training time of each system, instead of the study's."
+)
+@click.option(
+    "--known",
+    type=PATH,
+    multiple=True,
+    help="Results of another study: a system trained there in the same way is not trained again.",
+)
 @threads_option
-def run(study: Path, train: Path, clips: Path, out: Path, minutes: float | None, known: tuple[Path, ...],
-        threads: int) -> None:
+def run(
+    study: Path, train: Path, clips: Path, out: Path, minutes: float | None, known: tuple[Path, ...], threads: int
+) -> None:
     """Train and judge the systems of the file STUDY."""
     with one_line(), computing_with(threads):
         new_figure(1, 1)
@@ -154,15 +166,22 @@ def document(page: Path, folders: tuple[Path, ...], pictures: Path | None) -> No
 
 @main.command()
 @click.argument("audio", type=PATH)
-@click.option("--features", multiple=True, metavar="log-mel|nac:KBPS|FOLDER", default=["log-mel"], show_default=True,
-              help="What the classifier sees: FOLDER is that of a trained system.")
+@click.option(
+    "--features",
+    multiple=True,
+    metavar="log-mel|nac:KBPS|FOLDER",
+    default=["log-mel"],
+    show_default=True,
+    help="What the classifier sees: FOLDER is that of a trained system.",
+)
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="Length of a clip.")
 @click.option("--per-recording", type=click.IntRange(1), default=30, show_default=True, help="Clips, at most.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--sample-rate", type=click.IntRange(1000, 192_000), default=16_000, show_default=True)
 @click.option("--out", type=PATH, required=True, help="Folder of the table and the confusion matrices.")
-def classify(audio: Path, features: tuple[str, ...], seconds: float, per_recording: int, folds: int,
-             sample_rate: int, out: Path) -> None:
+def classify(
+    audio: Path, features: tuple[str, ...], seconds: float, per_recording: int, folds: int, sample_rate: int, out: Path
+) -> None:
     """Tell the labels of AUDIO apart: AUDIO/<label>/<recording>.wav or AUDIO/<label>/<recording>/…"""
     with one_line():
         new_figure(1, 1)
@@ -176,10 +195,12 @@ def classify(audio: Path, features: tuple[str, ...], seconds: float, per_recordi
 @click.option("--preset", type=click.Choice(list(PRESETS)), default="spectrogram", show_default=True)
 @click.option("--out", type=PATH, required=True, help="Folder of the system; one begun before is gone on with.")
 @click.option("--clips", type=PATH, help="Folder of clips for the report; without it, AUDIO.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
-              help="Training time.")
-@click.option("--epochs", type=click.FloatRange(0), default=0.0,
-              help="Instead of minutes: times the length of the audio.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Training time."
+)
+@click.option(
+    "--epochs", type=click.FloatRange(0), default=0.0, help="Instead of minutes: times the length of the audio."
+)
 @click.option("--max-files", type=click.IntRange(0), default=0, help="Files to learn from, at most; 0 is all.")
 @click.option("--max-seconds", type=click.FloatRange(0), default=0.0, help="Seconds of each, at most; 0 is all.")
 @click.option("--channels", help="Widths of the encoder's steps, such as 32,64,128.")
@@ -187,9 +208,21 @@ def classify(audio: Path, features: tuple[str, ...], seconds: float, per_recordi
 @click.option("--store-phase", is_flag=True, help="Transmit the phase instead of predicting it.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=JSON", help="Any other setting of the system.")
 @threads_option
-def train(audio: Path, preset: str, out: Path, clips: Path | None, minutes: float, epochs: float, max_files: int,
-          max_seconds: float, channels: str | None, mel_weight: float | None, store_phase: bool,
-          changes: tuple[str, ...], threads: int) -> None:
+def train(
+    audio: Path,
+    preset: str,
+    out: Path,
+    clips: Path | None,
+    minutes: float,
+    epochs: float,
+    max_files: int,
+    max_seconds: float,
+    channels: str | None,
+    mel_weight: float | None,
+    store_phase: bool,
+    changes: tuple[str, ...],
+    threads: int,
+) -> None:
     """Train one system on the folder AUDIO, and say what it does to some clips."""
     with one_line(), computing_with(threads):
         system = PRESETS[preset]
@@ -200,25 +233,46 @@ def train(audio: Path, preset: str, out: Path, clips: Path | None, minutes: floa
             values["loss"] = {**dict(system.loss), "mel": mel_weight}
         if store_phase:
             values["phase"] = "transmitted"
-            values["loss"] = {term: weight for term, weight in values.get("loss", dict(system.loss)).items()
-                              if term != "phase"}  # what is stored need not be learned
+            values["loss"] = {
+                term: weight for term, weight in values.get("loss", dict(system.loss)).items() if term != "phase"
+            }  # what is stored need not be learned
         for change in changes:
             key, _, text = change.partition("=")
             try:
                 values[key] = json.loads(text)
             except ValueError:
-                raise OptionError(f"--set {change}: give KEY=JSON, such as latent=256 or phase='\"griffin-lim\"'"
-                                  ) from None
+                raise OptionError(
+                    f"--set {change}: give KEY=JSON, such as latent=256 or phase='\"griffin-lim\"'"
+                ) from None
         whole = {**dataclasses.asdict(system), "loss": dict(system.loss), **values}
-        coder, facts = train_single(build(SystemConfig, whole, preset), audio, out, minutes=minutes, epochs=epochs,
-                                    max_files=max_files, max_seconds=max_seconds, progress=True, listen=True)
-        click.echo(f"{facts.parameters / 1e6:.2f} M parameters, {facts.steps} steps; "
-                   f"compression, input over latent: {facts.compression:.1f}")
+        coder, facts = train_single(
+            build(SystemConfig, whole, preset),
+            audio,
+            out,
+            minutes=minutes,
+            epochs=epochs,
+            max_files=max_files,
+            max_seconds=max_seconds,
+            progress=True,
+            listen=True,
+        )
+        click.echo(
+            f"{facts.parameters / 1e6:.2f} M parameters, {facts.steps} steps; "
+            f"compression, input over latent: {facts.compression:.1f}"
+        )
         table = [["setting", "clips", "bytes", "16-bit PCM / bytes", "kbps", *map(heading, SHOWN)]]
         for line in report(coder, clips or audio):
             scores = [cell(name, line.scores) for name in SHOWN]
-            table.append([str(line.setting), str(line.clips), str(line.bytes), f"{line.compression:.1f}",
-                          f"{line.kbps:.2f}", *scores])
+            table.append(
+                [
+                    str(line.setting),
+                    str(line.clips),
+                    str(line.bytes),
+                    f"{line.compression:.1f}",
+                    f"{line.kbps:.2f}",
+                    *scores,
+                ]
+            )
         click.echo(aligned(table))
 
 

@@ -23,8 +23,14 @@ TERMS = ("loss", "mel", "si_sdr", "loudness", "neurogram", "level", "envelope", 
 @click.command()
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.argument("weights", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--codebooks", multiple=True, type=click.IntRange(min=1), default=(12, 48), show_default=True,
-              help="Numbers of codebooks, 0.5 kbps each.")
+@click.option(
+    "--codebooks",
+    multiple=True,
+    type=click.IntRange(min=1),
+    default=(12, 48),
+    show_default=True,
+    help="Numbers of codebooks, 0.5 kbps each.",
+)
 @click.option("--seconds", default=4.0, show_default=True, help="How much of each clip.")
 def main(clips: Path, weights: tuple[Path, ...], codebooks: tuple[int, ...], seconds: float) -> None:
     """Print the terms of the training loss of WEIGHTS on the folder CLIPS."""
@@ -38,8 +44,10 @@ def main(clips: Path, weights: tuple[Path, ...], codebooks: tuple[int, ...], sec
                 if count > model.config.codebooks:
                     raise click.UsageError(f"{path} has {model.config.codebooks} codebooks, not {count}")
                 for kind, terms in measure(model, corpus, count, TrainingConfig(), seconds).items():
-                    print(f"| {path.name} | {kind} | {count} | " + " | ".join(f"{terms[t]:.4f}" for t in TERMS) + " |",
-                          flush=True)
+                    print(
+                        f"| {path.name} | {kind} | {count} | " + " | ".join(f"{terms[t]:.4f}" for t in TERMS) + " |",
+                        flush=True,
+                    )
     except (NacError, OSError) as error:
         print(f"training_losses: {error}", file=sys.stderr)
         raise SystemExit(1) from None

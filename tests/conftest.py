@@ -16,8 +16,17 @@ from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.weights import save_model
 
-SMALL = ModelConfig(name="small", encoder_channels=(16, 20, 84), decoder_channels=(8, 20, 84), encoder_width=24,
-                    decoder_width=24, encoder_blocks=2, decoder_blocks=2, codebook_size=64, codebooks=48)
+SMALL = ModelConfig(
+    name="small",
+    encoder_channels=(16, 20, 84),
+    decoder_channels=(8, 20, 84),
+    encoder_width=24,
+    decoder_width=24,
+    encoder_blocks=2,
+    decoder_blocks=2,
+    codebook_size=64,
+    codebooks=48,
+)
 
 
 def small_model(seed: int = 0, **changes: object) -> NacModel:
@@ -31,7 +40,7 @@ def small_model(seed: int = 0, **changes: object) -> NacModel:
         books = model.quantizer.codebooks
         books.copy_(torch.randn_like(books) * 0.9 ** torch.arange(len(books))[:, None, None] * 0.1)
         for stage in range(model.config.codebooks):
-            books[stage, :, model.config.codebook_dim(stage):] = 0
+            books[stage, :, model.config.codebook_dim(stage) :] = 0
     return model.eval()
 
 

@@ -14,9 +14,16 @@ def voice(seconds: float, rate: int, pitch: float = 130.0) -> np.ndarray:
     out = np.zeros(len(time))
     for k in range(1, 60):
         frequency = k * glide
-        gain = sum(1 / (i + 1) / (1 + ((frequency - centre) / width) ** 2) for i, (centre, width) in enumerate((
-            (500 + 250 * np.sin(2.1 * time), 80), (1500 + 500 * np.sin(1.3 * time), 120),
-            (2500 + 200 * np.sin(0.7 * time), 180))))
+        gain = sum(
+            1 / (i + 1) / (1 + ((frequency - centre) / width) ** 2)
+            for i, (centre, width) in enumerate(
+                (
+                    (500 + 250 * np.sin(2.1 * time), 80),
+                    (1500 + 500 * np.sin(1.3 * time), 120),
+                    (2500 + 200 * np.sin(0.7 * time), 180),
+                )
+            )
+        )
         out += np.where(frequency < 0.45 * rate, gain, 0) * np.sin(k * phase + k * k)
     out *= np.clip(np.sin(2 * np.pi * 1.7 * time) + 0.1, 0, None) ** 0.5
     return (0.5 * out / np.abs(out).max()).astype(np.float32)

@@ -232,8 +232,10 @@ class Threads:
         return 0
 
 
-@pytest.mark.parametrize(("processors", "processes", "threads", "given"),
-                         [(4, 2, 2, None), (5, 2, 2, None), (2, 0, 1, None), (1, 3, 1, None), (4, 2, 1, "1")])
+@pytest.mark.parametrize(
+    ("processors", "processes", "threads", "given"),
+    [(4, 2, 2, None), (5, 2, 2, None), (2, 0, 1, None), (1, 3, 1, None), (4, 2, 1, "1")],
+)
 def test_processes_share_the_processors(tmp_path, monkeypatch, processors, processes, threads, given):
     """Together they use no more threads than there are processors, unless told to."""
     monkeypatch.setattr("nac.cli.pool.processors", lambda: processors)

@@ -42,8 +42,12 @@ def blocks_of(data: bytes) -> list[Block]:
 
 
 @settings(deadline=None, max_examples=40)
-@given(samples=st.integers(0, 1500), channels=st.integers(1, 2), kbps=st.sampled_from([1, 2, 6, 24]),
-       rate=st.sampled_from([8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000]))
+@given(
+    samples=st.integers(0, 1500),
+    channels=st.integers(1, 2),
+    kbps=st.sampled_from([1, 2, 6, 24]),
+    rate=st.sampled_from([8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000]),
+)
 def test_every_length_comes_back(codec: nac.Codec, samples: int, channels: int, kbps: int, rate: int) -> None:
     data = codec.encode(sound(channels, samples, rate), rate, kbps, effort="fast")
     decoded, out_rate = codec.decode(data)
@@ -52,8 +56,12 @@ def test_every_length_comes_back(codec: nac.Codec, samples: int, channels: int, 
 
 
 @settings(deadline=None, max_examples=20)
-@given(sizes=st.lists(st.integers(1, 9000), max_size=6), channels=st.integers(1, 2),
-       rate=st.sampled_from([16_000, 24_000, 44_100]), kbps=st.sampled_from([1, 6]))
+@given(
+    sizes=st.lists(st.integers(1, 9000), max_size=6),
+    channels=st.integers(1, 2),
+    rate=st.sampled_from([16_000, 24_000, 44_100]),
+    kbps=st.sampled_from([1, 6]),
+)
 def test_any_cut_gives_the_same_file(codec: nac.Codec, sizes: list[int], channels: int, rate: int, kbps: int) -> None:
     samples = sound(channels, 30_000, rate)
     stream = nac.StreamEncoder(codec, rate, channels, kbps, samples=samples.shape[1])
@@ -84,9 +92,14 @@ def test_the_label_is_true(codec: nac.Codec, kbps: int, share: float) -> None:
 
 @pytest.mark.parametrize("name", ["silence", "constant", "one sample", "over full scale", "far over", "impulse"])
 def test_unusual_signals(codec: nac.Codec, name: str) -> None:
-    signals = {"silence": np.zeros(5000), "constant": np.full(5000, 0.7), "one sample": np.ones(1),
-               "over full scale": speech_like(5000) * 20, "far over": np.full(5000, 1e30),
-               "impulse": np.eye(1, 5000, 2400)[0]}
+    signals = {
+        "silence": np.zeros(5000),
+        "constant": np.full(5000, 0.7),
+        "one sample": np.ones(1),
+        "over full scale": speech_like(5000) * 20,
+        "far over": np.full(5000, 1e30),
+        "impulse": np.eye(1, 5000, 2400)[0],
+    }
     signal = signals[name].astype(np.float32)
     decoded = codec.decode(codec.encode(signal, 24_000, 6))[0]
     assert decoded.shape == (1, len(signal)) and np.isfinite(decoded).all()
@@ -195,7 +208,7 @@ def test_seeking_gives_the_same_samples(codec: nac.Codec, tmp_path: Path, rate: 
     codec.decode_file(tmp_path / "a.nac", tmp_path / "all.wav", subtype="float")
     codec.decode_file(tmp_path / "a.nac", tmp_path / "part.wav", subtype="float", start=4.25, duration=1.5)
     whole, part = (soundfile.read(tmp_path / name)[0] for name in ("all.wav", "part.wav"))
-    expected = whole[round(4.25 * rate):][:round(1.5 * rate)]
+    expected = whole[round(4.25 * rate) :][: round(1.5 * rate)]
     assert part.shape == expected.shape
     np.testing.assert_allclose(part, expected, atol=2e-3)
 
@@ -245,13 +258,13 @@ def test_a_live_pipe_gets_each_block_when_it_is_due(codec: nac.Codec, tmp_path: 
         with open(source, "wb", buffering=0) as feed:
             feed.write(data[:1000])
             with open(target, "rb", buffering=0) as out:
-                feed.write(data[1000:len(data) // 2])  # 1.25 s
+                feed.write(data[1000 : len(data) // 2])  # 1.25 s
                 first = 9 + 28 + 5 + 750  # header, metadata, one block
                 got = b""
                 while len(got) < first and select.select([out], [], [], 60)[0]:
                     got += out.read(first - len(got))
                 assert len(got) == first, "nothing came while the input was still open"
-                feed.write(data[len(data) // 2:])
+                feed.write(data[len(data) // 2 :])
                 feed.close()
                 while piece := out.read(1 << 16):
                     got += piece
@@ -276,10 +289,10 @@ def test_a_file_cut_short_is_not_filled_for_hours(codec: nac.Codec) -> None:
 
     data = codec.encode(sound(1, 72_000), 24_000, 6)
     meta = read_header(io.BytesIO(data))
-    rest = data[len(pack_header(meta)):]
-    forged = pack_header(replace(meta, samples=(1 << 40) - 100)) + rest[:2 * 755]
+    rest = data[len(pack_header(meta)) :]
+    forged = pack_header(replace(meta, samples=(1 << 40) - 100)) + rest[: 2 * 755]
     decoded, _ = codec.decode(forged)
     assert 47_000 <= decoded.shape[1] <= 48_000
     # A missing end of some seconds is made up, so that the length stays what it was.
-    short = pack_header(replace(meta, samples=10 * 24_000)) + rest[:2 * 755]
+    short = pack_header(replace(meta, samples=10 * 24_000)) + rest[: 2 * 755]
     assert codec.decode(short)[0].shape[1] == 240_000

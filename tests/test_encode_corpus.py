@@ -25,8 +25,13 @@ SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "encode_corpus.py"
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, arguments)], env=environment, text=True,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        env=environment,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
@@ -69,8 +74,20 @@ def test_a_list_with_a_worker_killed_and_a_run_repeated(small_weights: Path, tmp
     (tmp_path / "bad.wav").write_bytes(b"RIFF, but no more")
     (tmp_path / "list.txt").write_text("\n".join(map(str, [*names[:3], tmp_path / "bad.wav", *names[3:]])) + "\n")
     out = tmp_path / "codes"
-    options = (tmp_path / "list.txt", out, "--kbps", 3, "-e", "fast", "--model", small_weights, "--shard-files", 1,
-               "--workers", 1)
+    options = (
+        tmp_path / "list.txt",
+        out,
+        "--kbps",
+        3,
+        "-e",
+        "fast",
+        "--model",
+        small_weights,
+        "--shard-files",
+        1,
+        "--workers",
+        1,
+    )
     process = start(*options)
     victims: list[int] = []
     while process.poll() is None and not (victims and list(out.glob("*.parquet"))):
@@ -87,8 +104,13 @@ def test_a_list_with_a_worker_killed_and_a_run_repeated(small_weights: Path, tmp
         audio, _ = soundfile.read(name, dtype="float32")
         codes = np.frombuffer(row["codes"], "<i2").reshape(row["channels"], row["codebooks"], row["frames"])
         np.testing.assert_array_equal(codes, codec.encode_codes(audio, 24_000, 3, "fast"))
-        assert (row["error"], row["sample_rate"], row["samples"], row["kbps"], row["fingerprint"]) == \
-            (None, 24_000, len(audio), 3, codec.fingerprint)
+        assert (row["error"], row["sample_rate"], row["samples"], row["kbps"], row["fingerprint"]) == (
+            None,
+            24_000,
+            len(audio),
+            3,
+            codec.fingerprint,
+        )
 
     # As if the run had been stopped: what is there stays, what is missing comes, half a shard is none.
     kept = {path: path.stat().st_mtime_ns for path in sorted(out.glob("*.parquet"))}

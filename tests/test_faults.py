@@ -42,8 +42,9 @@ def nac(*arguments: object, code: int = 0) -> str:
 
 
 def recording(name: str, seconds: float, seed: int = 0) -> None:
-    soundfile.write(name, np.tile(speech_like(48_000, seed=seed), int(np.ceil(seconds / 2)))[:int(seconds * 24_000)],
-                    24_000)
+    soundfile.write(
+        name, np.tile(speech_like(48_000, seed=seed), int(np.ceil(seconds / 2)))[: int(seconds * 24_000)], 24_000
+    )
 
 
 def whole(path: Path) -> bool:
@@ -78,11 +79,17 @@ def test_a_full_disk_leaves_nothing_behind(small_weights: Path, here: Path) -> N
     recording("in.wav", 20)
     nac("encode", "in.wav", "in.nac", "--model", small_weights, "--effort", "fast")
     size = Path("in.nac").stat().st_size
-    for limit, arguments in ((size // 2, ("encode", "in.wav", "full.nac", "--effort", "fast")),
-                             (200_000, ("decode", "in.nac", "full.wav"))):
+    for limit, arguments in (
+        (size // 2, ("encode", "in.wav", "full.nac", "--effort", "fast")),
+        (200_000, ("decode", "in.nac", "full.wav")),
+    ):
         # Files end at the limit, as on a disk that fills up; Python turns the signal into an error.
-        done = subprocess.run(command(*arguments, "--model", small_weights), capture_output=True, text=True,
-                              preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        done = subprocess.run(
+            command(*arguments, "--model", small_weights),
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )
         assert done.returncode == 1 and "Traceback" not in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1 and "full." in done.stderr, done.stderr
         assert sorted(path.name for path in here.iterdir()) == ["in.nac", "in.wav"]
@@ -114,19 +121,27 @@ def test_two_processes_with_one_target_leave_one_whole_file(small_weights: Path)
         nac("encode", f"{name}.wav", f"{name}.nac", "--model", small_weights, "--effort", "fast")
         both[name] = Path(f"{name}.nac").read_bytes()
     for _ in range(TRIES):
-        running = [subprocess.Popen(command("encode", f"{name}.wav", "same.nac", "--model", small_weights, "--effort",
-                                            "fast", "--force", "-q")) for name in ("a", "b")]
+        running = [
+            subprocess.Popen(
+                command(
+                    "encode", f"{name}.wav", "same.nac", "--model", small_weights, "--effort", "fast", "--force", "-q"
+                )
+            )
+            for name in ("a", "b")
+        ]
         assert [process.wait() for process in running] == [0, 0]
         assert Path("same.nac").read_bytes() in both.values()
-        assert not [path for path in Path().iterdir() if path.name not in
-                    {"a.wav", "b.wav", "a.nac", "b.nac", "same.nac"}]
+        assert not [
+            path for path in Path().iterdir() if path.name not in {"a.wav", "b.wav", "a.nac", "b.nac", "same.nac"}
+        ]
 
 
 def test_a_reader_that_leaves_ends_the_writer_quietly(small_weights: Path) -> None:
     recording("in.wav", 20)
     nac("encode", "in.wav", "in.nac", "--model", small_weights, "--effort", "fast")
-    process = subprocess.Popen(command("decode", "in.nac", "-", "--model", small_weights), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command("decode", "in.nac", "-", "--model", small_weights), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout is not None and process.stderr is not None
     assert len(process.stdout.read(1000)) == 1000
     process.stdout.close()

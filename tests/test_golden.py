@@ -91,6 +91,7 @@ def test_alike_channels_gain_from_each_other(codec: nac.Codec) -> None:
     stereo = np.concatenate([voice, 0.8 * voice])
     together, _ = codec.decode(codec.encode(stereo, rate, 6))
     apart = np.concatenate([codec.decode(codec.encode(channel, rate, 3))[0] for channel in stereo])
-    shared, single = (sum(mel_distance(a, b, rate) for a, b in zip(stereo, decoded, strict=True))
-                      for decoded in (together, apart))
+    shared, single = (
+        sum(mel_distance(a, b, rate) for a, b in zip(stereo, decoded, strict=True)) for decoded in (together, apart)
+    )
     assert shared < 0.98 * single

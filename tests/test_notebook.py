@@ -22,8 +22,21 @@ def test_runs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
-    kinds = [kind for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
-             for kind in output.get("data", {})]
+    kinds = [
+        kind
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        for kind in output.get("data", {})
+    ]
     assert kinds.count("image/png") == 3  # two rows of spectrograms, and the codes
-    assert sum("<audio" in output["data"].get("text/html", "") for cell in notebook.cells if cell.cell_type == "code"
-               for output in cell.outputs if "data" in output) == 8
+    assert (
+        sum(
+            "<audio" in output["data"].get("text/html", "")
+            for cell in notebook.cells
+            if cell.cell_type == "code"
+            for output in cell.outputs
+            if "data" in output
+        )
+        == 8
+    )

@@ -89,8 +89,7 @@ def _say_damage(result: Comparison) -> bool:
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[int, int], None] | None]:
-    """Gives a function for the pairs done and in all, that draws a bar once there are several; None without a terminal.
-    """
+    """Gives a function for the pairs done and in all, that draws a bar once there are several; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -134,8 +134,14 @@ def entropy_option(default: str = "on" if ENTROPY_DEFAULT else "off") -> Callabl
 def model_options(verb: Verb) -> Verb:
     """The options of verbs that run the model."""
     for option in (
-        click.option("--jobs", "-j", type=click.IntRange(0), default=1, metavar="N",
-                     help="Files to do at a time; 0: one for each processor."),
+        click.option(
+            "--jobs",
+            "-j",
+            type=click.IntRange(0),
+            default=1,
+            metavar="N",
+            help="Files to do at a time; 0: one for each processor.",
+        ),
         click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads to use."),
         click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N."),
         click.option("--model", metavar="PATH", help="Weights file to use instead of the one in the package."),

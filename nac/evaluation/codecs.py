@@ -154,9 +154,7 @@ class Tool:
         samples = np.frombuffer(target.read_bytes(), "<i2").astype(np.float32) / np.float32(32768)
         return samples[None], self.input_rate or sample_rate
 
-    def filled(
-        self, command: tuple[str, ...], source: Path, target: Path, kbps: float, sample_rate: int
-    ) -> list[str]:
+    def filled(self, command: tuple[str, ...], source: Path, target: Path, kbps: float, sample_rate: int) -> list[str]:
         """`command`, the tool's encoder or decoder, with the values in their places."""
         values = {
             "source": str(source),

@@ -109,8 +109,10 @@ def edits(minutes: int = 60, kbps: int = 24, entropy: bool = False) -> dict[str,
             "nac tag": ["tag", whole, "--set", "TITLE=Noise"],
         }  # fmt: skip
         options = {"reduce": ("--quiet", "--force"), "trim": ("--quiet", "--force"), "cat": ("--force",)}
-        return {name: seconds / run_command([*NAC, *command, *options.get(command[0], ())]).wall
-                for name, command in commands.items()}
+        return {
+            name: seconds / run_command([*NAC, *command, *options.get(command[0], ())]).wall
+            for name, command in commands.items()
+        }
 
 
 def write_codes(path: Path, seconds: float, kbps: int, entropy: bool = False, channels: int = 1) -> None:

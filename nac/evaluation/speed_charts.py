@@ -25,8 +25,15 @@ def length_chart(rows: Sequence[tuple[float, Run, Run]]) -> Any:
         axes = figure.add_subplot(1, 2, place + 1)
         for verb, (name, colour, marker) in enumerate(styles):
             values = [getattr(row[1 + verb], field) for row in rows]
-            axes.plot(lengths, values, color=colour, marker=marker, markersize=5 - verb, linewidth=3 - 2 * verb,
-                      label=f"nac {name}")  # the second within the first, where they are equal
+            axes.plot(
+                lengths,
+                values,
+                color=colour,
+                marker=marker,
+                markersize=5 - verb,
+                linewidth=3 - 2 * verb,
+                label=f"nac {name}",
+            )  # the second within the first, where they are equal
         if field == "wall":
             axes.plot(lengths, lengths, color="#999999", linewidth=1, linestyle="--", label="real time")
         axes.set_xscale("log")

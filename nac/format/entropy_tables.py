@@ -126,11 +126,15 @@ def save_tables(path: Path, arrays: dict[str, Array], model_fingerprint: int) ->
 
     tables = EntropyTables.from_arrays(arrays)
     with replacing(path) as temporary:
-        save_file(dict(arrays), temporary, metadata={
-            "format": "nac-tables-1",
-            "fingerprint": f"{tables.fingerprint:08x}",
-            "model": f"{model_fingerprint:08x}",
-        })
+        save_file(
+            dict(arrays),
+            temporary,
+            metadata={
+                "format": "nac-tables-1",
+                "fingerprint": f"{tables.fingerprint:08x}",
+                "model": f"{model_fingerprint:08x}",
+            },
+        )
     return tables.fingerprint
 
 

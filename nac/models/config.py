@@ -37,8 +37,29 @@ class ModelConfig:
     #: as they are. At a low rate few coefficients coded well and energies above sound better than many coded badly.
     layers: tuple[tuple[int, int], ...] = ((0, 40), (12, 60), (24, 110), (36, 200))
     #: Edges, in the same bins, of the bands coded as energies; the first is where the coefficients of layer 0 end.
-    band_edges: tuple[int, ...] = (40, 46, 53, 60, 68, 76, 86, 98, 110, 124, 140, 160, 180, 200, 224, 256, 288, 320,
-                                   368, 416, 480)
+    band_edges: tuple[int, ...] = (
+        40,
+        46,
+        53,
+        60,
+        68,
+        76,
+        86,
+        98,
+        110,
+        124,
+        140,
+        160,
+        180,
+        200,
+        224,
+        256,
+        288,
+        320,
+        368,
+        416,
+        480,
+    )
     #: Coefficients are coded as their power, so that errors grow with the level, as hearing forgives.
     companding: float = 0.6
     #: Weight of the energies' natural logarithm beside the coefficients.
@@ -108,8 +129,9 @@ class ModelConfig:
             values: dict[str, Any] = json.loads(text)
             config = cls(**{key: tuples(value) for key, value in values.items()})
         except (ValueError, TypeError, AttributeError) as error:
-            raise WeightsError("the weights hold a model description that this version cannot read; "
-                               "update nac or use other weights") from error
+            raise WeightsError(
+                "the weights hold a model description that this version cannot read; update nac or use other weights"
+            ) from error
         try:
             config.validate()
         except (TypeError, IndexError) as error:
@@ -122,19 +144,38 @@ class ModelConfig:
         Raises:
             WeightsError: they do not.
         """
-        sizes = (self.encoder_width, self.encoder_blocks, self.decoder_width, self.decoder_blocks, self.block_kernel,
-                 self.expansion, self.codebooks, self.codebook_size, *self.strides, *self.encoder_channels,
-                 *self.decoder_channels, *(count for _, count in self.layers))
+        sizes = (
+            self.encoder_width,
+            self.encoder_blocks,
+            self.decoder_width,
+            self.decoder_blocks,
+            self.block_kernel,
+            self.expansion,
+            self.codebooks,
+            self.codebook_size,
+            *self.strides,
+            *self.encoder_channels,
+            *self.decoder_channels,
+            *(count for _, count in self.layers),
+        )
         firsts, counts = [list(values) for values in zip(*self.layers, strict=True)]
         steps = len(self.strides) - 1
-        ok = (all(isinstance(size, int) and 0 < size <= 65_536 for size in sizes)
-              and self.sample_rate % self.hop == 0
-              and len(self.encoder_channels) == len(self.decoder_channels) == steps
-              and len(self.encoder_units) == len(self.decoder_units) == steps
-              and firsts[0] == 0 and firsts == sorted(set(firsts)) and counts == sorted(counts)
-              and self.low == self.band_edges[0] and self.band_edges[-1] == self.hop and self.top <= self.hop
-              and 0 < self.companding <= 1 and 0 < self.energy_scale <= 1 and 2 <= self.codebook_size <= 65_536
-              and list(self.band_edges) == sorted(set(self.band_edges)))
+        ok = (
+            all(isinstance(size, int) and 0 < size <= 65_536 for size in sizes)
+            and self.sample_rate % self.hop == 0
+            and len(self.encoder_channels) == len(self.decoder_channels) == steps
+            and len(self.encoder_units) == len(self.decoder_units) == steps
+            and firsts[0] == 0
+            and firsts == sorted(set(firsts))
+            and counts == sorted(counts)
+            and self.low == self.band_edges[0]
+            and self.band_edges[-1] == self.hop
+            and self.top <= self.hop
+            and 0 < self.companding <= 1
+            and 0 < self.energy_scale <= 1
+            and 2 <= self.codebook_size <= 65_536
+            and list(self.band_edges) == sorted(set(self.band_edges))
+        )
         if not ok:
             raise WeightsError("the weights describe a model whose sizes do not fit each other; use other weights")
 

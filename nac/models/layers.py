@@ -22,7 +22,7 @@ def with_past(layer: nn.Module, x: Tensor, steps: int, state: State | None) -> T
         past = x.new_zeros(x.shape[0], steps, x.shape[2])
     x = torch.cat([past, x], 1)
     if state is not None:
-        state[layer] = x[:, x.shape[1] - steps:].clone()
+        state[layer] = x[:, x.shape[1] - steps :].clone()
     return x
 
 
@@ -56,7 +56,7 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
         steps, time = (self.kernel - 1) * self.dilation, x.shape[1]
         x = with_past(self, x, steps, state)
-        taps = [x[:, i * self.dilation: i * self.dilation + time] for i in range(self.kernel)]
+        taps = [x[:, i * self.dilation : i * self.dilation + time] for i in range(self.kernel)]
         return self.linear(torch.cat(taps, 2))  # type: ignore[no-any-return]
 
 
@@ -76,7 +76,7 @@ class DepthwiseConv(nn.Module):
         x = with_past(self, x, self.kernel - 1, state)
         out = torch.addcmul(self.bias, x[:, :time], self.weight[0])
         for i in range(1, self.kernel):
-            out = torch.addcmul(out, x[:, i: i + time], self.weight[i])
+            out = torch.addcmul(out, x[:, i : i + time], self.weight[i])
         return out
 
 

@@ -31,8 +31,9 @@ class NacModel(nn.Module):
         out: Tensor = self.encoder(samples[..., None], self.spectrum, state)
         return out
 
-    def synthesise(self, latent: Tensor, rate: Tensor, first_frame: int | Tensor = 0,
-                   state: State | None = None) -> Tensor:
+    def synthesise(
+        self, latent: Tensor, rate: Tensor, first_frame: int | Tensor = 0, state: State | None = None
+    ) -> Tensor:
         """`[batch, frames, latent]` to `[batch, frames · hop]` samples, one hop late.
 
         `rate` `[batch, frames]` is how many codebooks made each frame; `first_frame` (a number, or one for each of

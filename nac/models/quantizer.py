@@ -49,7 +49,7 @@ class ResidualQuantizer(nn.Module):
 
     def stage(self, index: int) -> Tensor:
         """Codebook `index`, `[size, its own dimensions]`."""
-        return self.codebooks[index, :, :self.config.codebook_dim(index)]
+        return self.codebooks[index, :, : self.config.codebook_dim(index)]
 
     def books(self, stages: int) -> list[Book]:
         """The first codebooks, laid out for the search; made when first asked for, and anew after they have changed."""
@@ -76,8 +76,7 @@ class ResidualQuantizer(nn.Module):
         return beam_search(latent, self.books(stages), beam, anchors)[0]
 
 
-def beam_search(latent: Tensor, books: Sequence[Book], beam: int,
-                anchors: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+def beam_search(latent: Tensor, books: Sequence[Book], beam: int, anchors: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
     """Codes `[frames, stages]` of `latent` `[frames, dim]`, and the squared error `[frames]` that they leave.
 
     Each book codes as many of the first dimensions as it has of what the ones before it have left. After as many
@@ -91,7 +90,7 @@ def beam_search(latent: Tensor, books: Sequence[Book], beam: int,
     steps: list[tuple[Tensor, Tensor]] = []
     for index, book in enumerate(books):
         if book.codes.shape[1] > size:
-            rows = _extended(rows, latent[:, size:book.codes.shape[1]], paths)
+            rows = _extended(rows, latent[:, size : book.codes.shape[1]], paths)
             size = book.codes.shape[1]
         keep = 1 if index + 1 in anchors or index + 1 == len(books) else beam
         power, flat = smallest((rows @ book.matrix).view(frames, -1), keep)

@@ -41,7 +41,7 @@ class Spectrum(nn.Module):
     def to_latent(self, coefficients: Tensor) -> Tensor:
         """`[..., hop]` coefficients to `[..., latent]`."""
         low = self.config.low
-        companded = compress(coefficients[..., :self.config.top], self.config.companding)
+        companded = compress(coefficients[..., : self.config.top], self.config.companding)
         levels = level_to_log((coefficients.square() @ self.bands + 1e-16).sqrt(), self.config.energy_scale)
         return torch.cat([companded[..., :low], levels, HIGH_WEIGHT * companded[..., low:]], -1)
 
@@ -49,10 +49,16 @@ class Spectrum(nn.Module):
         """`[..., latent]` to the companded spectrum `[..., hop]`; what the energies say above the coded coefficients
         is filled with `noise` `[..., hop]`."""
         low, bands = self.config.low, self.config.bands
-        companded = torch.cat([latent[..., :low], latent[..., low + bands:] / HIGH_WEIGHT,
-                               latent.new_zeros(*latent.shape[:-1], self.config.hop - self.config.top)], -1)
+        companded = torch.cat(
+            [
+                latent[..., :low],
+                latent[..., low + bands :] / HIGH_WEIGHT,
+                latent.new_zeros(*latent.shape[:-1], self.config.hop - self.config.top),
+            ],
+            -1,
+        )
         coefficients = expand(companded, self.config.companding)
-        level = log_to_level(latent[..., low:low + bands], self.config.energy_scale)
+        level = log_to_level(latent[..., low : low + bands], self.config.energy_scale)
         missing = (level.square() - coefficients.square() @ self.bands).clamp(min=1e-16).sqrt()
         filled = coefficients + NOISE_SHARE * noise * (missing @ (self.bands.T > 0).to(missing.dtype))
         return compress(filled, self.config.companding)
@@ -76,14 +82,19 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         widths = (1, *config.encoder_channels)
-        self.downs = nn.ModuleList(DownConv(a, b, s) for a, b, s in
-                                   zip(widths, widths[1:], config.strides, strict=False))
-        self.units = nn.ModuleList(nn.ModuleList(ResidualUnit(c, d, config.activation) for d in dilations)
-                                   for c, dilations in zip(widths[1:], config.encoder_units, strict=True))
+        self.downs = nn.ModuleList(
+            DownConv(a, b, s) for a, b, s in zip(widths, widths[1:], config.strides, strict=False)
+        )
+        self.units = nn.ModuleList(
+            nn.ModuleList(ResidualUnit(c, d, config.activation) for d in dilations)
+            for c, dilations in zip(widths[1:], config.encoder_units, strict=True)
+        )
         self.last = DownConv(widths[-1], config.hop + config.encoder_width, config.strides[-1])
         self.inner = nn.Linear(config.latent_dim + config.encoder_width, config.encoder_width)
-        self.blocks = nn.ModuleList(FrameBlock(config.encoder_width, config.block_kernel, config.expansion,
-                                               config.activation) for _ in range(config.encoder_blocks))
+        self.blocks = nn.ModuleList(
+            FrameBlock(config.encoder_width, config.block_kernel, config.expansion, config.activation)
+            for _ in range(config.encoder_blocks)
+        )
         self.norm = nn.LayerNorm(config.encoder_width)
         self.out = nn.Linear(config.encoder_width, config.latent_dim)
         self._start()
@@ -96,7 +107,7 @@ class Encoder(nn.Module):
             assert isinstance(down, DownConv)
             outputs, stride = down.linear.out_features, down.stride
             kernel = down.linear.weight.view(outputs, 2, stride, -1)
-            kernel[:main * stride] = 0
+            kernel[: main * stride] = 0
             for step in range(stride):
                 for channel in range(main):
                     kernel[step * main + channel, 1, step, channel] = 1
@@ -116,8 +127,8 @@ class Encoder(nn.Module):
             for unit in units:  # type: ignore[attr-defined]
                 x = unit(x, state)
         x = self.last(x, state)
-        latent = spectrum.to_latent(x[..., :self.config.hop])
-        hidden = x[..., self.config.hop:]
+        latent = spectrum.to_latent(x[..., : self.config.hop])
+        hidden = x[..., self.config.hop :]
         hidden = hidden / (hidden.square().mean(-1, keepdim=True) + 1e-8).sqrt()
         level = (latent.square().mean(-1, keepdim=True) + 1e-8).sqrt()
         hidden = self.inner(torch.cat([latent / spectrum.deviation, hidden], -1))
@@ -140,16 +151,20 @@ class Decoder(nn.Module):
         self.config = config
         self.inner = nn.Linear(config.latent_dim + config.hop, config.decoder_width)
         self.rate = nn.Parameter(torch.zeros(config.codebooks + 1, config.decoder_width))
-        self.blocks = nn.ModuleList(FrameBlock(config.decoder_width, config.block_kernel, config.expansion,
-                                               config.activation) for _ in range(config.decoder_blocks))
+        self.blocks = nn.ModuleList(
+            FrameBlock(config.decoder_width, config.block_kernel, config.expansion, config.activation)
+            for _ in range(config.decoder_blocks)
+        )
         self.norm = nn.LayerNorm(config.decoder_width)
         self.gain = nn.Linear(config.decoder_width, config.hop)
         self.shift = nn.Linear(config.decoder_width, config.hop)
         widths = (config.hop + config.decoder_width, *reversed(config.decoder_channels))
         strides = tuple(reversed(config.strides))
         self.ups = nn.ModuleList(UpConv(a, b, s) for a, b, s in zip(widths, widths[1:], strides, strict=False))
-        self.units = nn.ModuleList(nn.ModuleList(ResidualUnit(c, d, config.activation) for d in dilations)
-                                   for c, dilations in zip(widths[1:], reversed(config.decoder_units), strict=True))
+        self.units = nn.ModuleList(
+            nn.ModuleList(ResidualUnit(c, d, config.activation) for d in dilations)
+            for c, dilations in zip(widths[1:], reversed(config.decoder_units), strict=True)
+        )
         self.last = UpConv(widths[-1], 1, strides[-1])
         self._start()
 
@@ -197,8 +212,9 @@ class Decoder(nn.Module):
         share = ((numbers - known[left]) / span).clamp(0, 1)[:, None]
         self.rate.copy_(torch.lerp(self.rate[known[left]], self.rate[known[right]], share))
 
-    def forward(self, latent: Tensor, noise: Tensor, rate: Tensor, spectrum: Spectrum,
-                state: State | None = None) -> Tensor:
+    def forward(
+        self, latent: Tensor, noise: Tensor, rate: Tensor, spectrum: Spectrum, state: State | None = None
+    ) -> Tensor:
         """`noise` `[batch, frames, hop]`; `rate` `[batch, frames]`: how many codebooks made each frame."""
         companded = spectrum.to_spectrum(latent, noise)
         level = (companded.square().mean(-1, keepdim=True) + 1e-8).sqrt()

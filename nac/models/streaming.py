@@ -51,8 +51,9 @@ class FrameEncoder:
     (f + 1) · hop are in.
     """
 
-    def __init__(self, model: NacModel, channels: int, codebooks: int, split: Split, beam: int = 1,
-                 chunk: int = 50) -> None:
+    def __init__(
+        self, model: NacModel, channels: int, codebooks: int, split: Split, beam: int = 1, chunk: int = 50
+    ) -> None:
         self.model, self.channels, self.codebooks, self.beam, self.chunk = model, channels, codebooks, beam, chunk
         self._split = split
         self._hop = model.config.hop
@@ -74,7 +75,7 @@ class FrameEncoder:
         whole = joined.shape[1] // size * size
         self._held = [joined[:, whole:].copy()]
         self._count = joined.shape[1] - whole
-        return [self._code(joined[:, i:i + size]) for i in range(0, whole, size)]
+        return [self._code(joined[:, i : i + size]) for i in range(0, whole, size)]
 
     def flush(self) -> list[CodedFrames]:
         """The frames that are left, with one more to complete the last one's overlap; none after no samples."""
@@ -84,9 +85,9 @@ class FrameEncoder:
         out = []
         joined = np.concatenate(self._held, 1)
         for first in range(0, frames, self.chunk):
-            piece = joined[:, first * self._hop:(first + self.chunk) * self._hop]
+            piece = joined[:, first * self._hop : (first + self.chunk) * self._hop]
             padded = np.zeros((self.channels, self.chunk * self._hop), np.float32)
-            padded[:, :piece.shape[1]] = piece
+            padded[:, : piece.shape[1]] = piece
             out.append(self._code(padded, min(self.chunk, frames - first)))
         self._held, self._count, self.samples, self._state = [], 0, 0, {}
         return out
@@ -150,10 +151,14 @@ class FrameDecoder:
         """Codes of each channel, `[codebooks of channel, frames]`, to samples."""
         out = []
         for first in range(0, codes[0].shape[1], self.CHUNK):
-            part = [torch.from_numpy(channel[:, first:first + self.CHUNK].astype(np.int64)) for channel in codes]
+            part = [torch.from_numpy(channel[:, first : first + self.CHUNK].astype(np.int64)) for channel in codes]
             latent = torch.cat([self.model.quantizer.decode(channel[None].to(self._device)) for channel in part])
-            rate = torch.stack([(channel >= 0).sum(0) if len(channel) else
-                                torch.zeros(latent.shape[1], dtype=torch.long) for channel in part]).to(self._device)
+            rate = torch.stack(
+                [
+                    (channel >= 0).sum(0) if len(channel) else torch.zeros(latent.shape[1], dtype=torch.long)
+                    for channel in part
+                ]
+            ).to(self._device)
             out.append(self._resume(latent, rate) if self._lost else self._run(latent, rate, self._frame))
             self._frame += latent.shape[1]
             self._last = latent[:, -1:], rate[:, -1:]
@@ -187,7 +192,7 @@ class FrameDecoder:
         self._run(latent[:, order], rate[:, order], self._frame - count)
         samples = self._run(latent, rate, self._frame)
         phase = torch.arange(0.5, self._hop, device=self._device) / self._hop
-        samples[:, :self._hop] = torch.lerp(faded, samples[:, :self._hop], (phase * torch.pi / 2).sin().square())
+        samples[:, : self._hop] = torch.lerp(faded, samples[:, : self._hop], (phase * torch.pi / 2).sin().square())
         return samples
 
     def _run(self, latent: Tensor, rate: Tensor, frame: int) -> Tensor:

@@ -55,8 +55,13 @@ def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str,
     codes, steps = quantize_codebooks(model.quantizer.codebooks.cpu())
     tensors |= {_CODES: codes.contiguous(), _STEPS: steps}
     number = fingerprint(codes, steps)
-    metadata = {"format": "nac-weights-1", "config": model.config.to_json(), "fingerprint": f"{number:08x}",
-                "generation": str(generation), **(notes or {})}
+    metadata = {
+        "format": "nac-weights-1",
+        "config": model.config.to_json(),
+        "fingerprint": f"{number:08x}",
+        "generation": str(generation),
+        **(notes or {}),
+    }
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
     return number
@@ -115,17 +120,35 @@ def _check_kinds(config: ModelConfig) -> None:
     blocks = (config.encoder_blocks, config.decoder_blocks, len(config.strides))
     units = [dilations for rates in (config.encoder_units, config.decoder_units) for dilations in rates]
     dilations = [dilation for unit in units for dilation in unit]
-    sizes = (config.sample_rate, *blocks, config.encoder_width, config.decoder_width, config.block_kernel,
-             config.expansion, config.codebooks, config.codebook_size, *config.strides, *config.encoder_channels,
-             *config.decoder_channels, *config.band_edges, *(number for layer in config.layers for number in layer),
-             *dilations)
+    sizes = (
+        config.sample_rate,
+        *blocks,
+        config.encoder_width,
+        config.decoder_width,
+        config.block_kernel,
+        config.expansion,
+        config.codebooks,
+        config.codebook_size,
+        *config.strides,
+        *config.encoder_channels,
+        *config.decoder_channels,
+        *config.band_edges,
+        *(number for layer in config.layers for number in layer),
+        *dilations,
+    )
     levels = (config.companding, config.energy_scale, config.correction)
-    ok = (all(type(number) is int for number in sizes) and max(sizes) < 1 << 24
-          and all(type(level) in (int, float) and 0 <= level <= 10 for level in levels)
-          and 0 < config.sample_rate < 256 * config.hop
-          and all(0 < count <= MAX_LAYERS for count in blocks) and len(dilations) <= MAX_LAYERS
-          and all(0 < dilation <= MAX_DILATION for dilation in dilations)
-          and isinstance(config.name, str) and config.name.isprintable() and 0 < len(config.name.encode()) <= 255)
+    ok = (
+        all(type(number) is int for number in sizes)
+        and max(sizes) < 1 << 24
+        and all(type(level) in (int, float) and 0 <= level <= 10 for level in levels)
+        and 0 < config.sample_rate < 256 * config.hop
+        and all(0 < count <= MAX_LAYERS for count in blocks)
+        and len(dilations) <= MAX_LAYERS
+        and all(0 < dilation <= MAX_DILATION for dilation in dilations)
+        and isinstance(config.name, str)
+        and config.name.isprintable()
+        and 0 < len(config.name.encode()) <= 255
+    )
     if not ok:
         raise WeightsError("the weights describe a model with values of a wrong kind or size; use other weights")
 
@@ -136,17 +159,29 @@ def elements(config: ModelConfig) -> int:
 
     def half(width: int, blocks: int, outside: int, channels: Sequence[int], units: Sequence[Sequence[int]]) -> int:
         """Numbers of encoder or decoder; `outside` are the ones that surround its blocks, per width."""
-        strided = sum(2 * stride * a * b for stride, a, b in
-                      zip(config.strides, (1, *channels), channels, strict=False))
+        strided = sum(
+            2 * stride * a * b for stride, a, b in zip(config.strides, (1, *channels), channels, strict=False)
+        )
         frames = 2 * max(config.strides[-1] * channels[-1], hop) * (hop + width)
-        return (strided + frames + sum(4 * count**2 * len(unit) for count, unit in zip(channels, units, strict=True))
-                + width * (outside + width) + blocks * width * (config.block_kernel + 2 * config.expansion * width))
+        return (
+            strided
+            + frames
+            + sum(4 * count**2 * len(unit) for count, unit in zip(channels, units, strict=True))
+            + width * (outside + width)
+            + blocks * width * (config.block_kernel + 2 * config.expansion * width)
+        )
 
-    return (half(config.encoder_width, config.encoder_blocks, 2 * latent, config.encoder_channels,
-                 config.encoder_units)
-            + half(config.decoder_width, config.decoder_blocks, latent + 3 * hop + config.codebooks,
-                   config.decoder_channels, config.decoder_units)
-            + config.codebooks * config.codebook_size * latent)
+    return (
+        half(config.encoder_width, config.encoder_blocks, 2 * latent, config.encoder_channels, config.encoder_units)
+        + half(
+            config.decoder_width,
+            config.decoder_blocks,
+            latent + 3 * hop + config.codebooks,
+            config.decoder_channels,
+            config.decoder_units,
+        )
+        + config.codebooks * config.codebook_size * latent
+    )
 
 
 def _fill(model: NacModel, file: Any, path: Path) -> int:

@@ -97,8 +97,9 @@ class Decoder2d(nn.Module):
     `skips[i]` more channels come in from outside before step i.
     """
 
-    def __init__(self, outputs: int, channels: Sequence[int], sizes: Sequence[tuple[int, int]],
-                 skips: Sequence[int] = ()) -> None:
+    def __init__(
+        self, outputs: int, channels: Sequence[int], sizes: Sequence[tuple[int, int]], skips: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         widths, more = [*reversed(channels), outputs], [*skips, *[0] * len(channels)]
         self.steps = nn.ModuleList()
@@ -126,8 +127,10 @@ class ConvAutoencoder(Network):
         self.inner = (config.channels[-1], *self.encoder.sizes[-1])
         size = self.inner[0] * self.inner[1] * self.inner[2]
         if size * (latent or config.latent) > 1 << 28:
-            raise OptionError(f"{config.name}: a linear layer of {size} to {latent or config.latent} numbers is too "
-                              "large; take shorter chunks, a smaller latent or more steps (channels)")
+            raise OptionError(
+                f"{config.name}: a linear layer of {size} to {latent or config.latent} numbers is too "
+                "large; take shorter chunks, a smaller latent or more steps (channels)"
+            )
         self.to_latent = nn.Linear(size, latent or config.latent)
         self.from_latent = nn.Linear(config.latent, size)
         self.decoder = Decoder2d(shape[0], config.channels, self.encoder.sizes)
@@ -164,8 +167,10 @@ class UNetAutoencoder(ConvAutoencoder):
 
     def decode(self, tables: Sequence[Tensor]) -> Tensor:
         x = torch.unflatten(F.gelu(self.from_latent(tables[0][..., 0])), 1, self.inner)
-        skips = [stretch(torch.unflatten(table, 2, size))
-                 for stretch, table, size in zip(self.stretch, tables[1:], self.sizes, strict=True)]
+        skips = [
+            stretch(torch.unflatten(table, 2, size))
+            for stretch, table, size in zip(self.stretch, tables[1:], self.sizes, strict=True)
+        ]
         out: Tensor = self.decoder(x, [None, *skips])
         return out
 
@@ -202,8 +207,10 @@ class TransformerAutoencoder(Network):
         self.shape = shape
         tokens = shape[2] // self.group
         if config.latent % tokens:
-            raise OptionError(f"{config.name}: latent {config.latent} cannot be shared by {tokens} tokens; "
-                              f"give a multiple of {tokens}")
+            raise OptionError(
+                f"{config.name}: latent {config.latent} cannot be shared by {tokens} tokens; "
+                f"give a multiple of {tokens}"
+            )
         size = shape[0] * shape[1] * self.group
         share = config.latent // tokens
         self.read, self.write = nn.Linear(size, self.width), nn.Linear(self.width, size)
@@ -213,8 +220,9 @@ class TransformerAutoencoder(Network):
         self.latents = (Latent(share, tokens),)
 
     def _stack(self) -> nn.TransformerEncoder:
-        layer = nn.TransformerEncoderLayer(self.width, 4, 2 * self.width, dropout=0.0, activation="gelu",
-                                           batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            self.width, 4, 2 * self.width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
         return nn.TransformerEncoder(layer, self.layers, enable_nested_tensor=False)
 
     def encode(self, x: Tensor) -> list[Tensor]:

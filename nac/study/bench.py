@@ -12,8 +12,19 @@ from nac.study.coder import Coder, load_coder
 
 MODEL = "model.safetensors"
 #: The modules of the bench that decide what a system codes.
-CODING = ("autoencoders", "circle", "coder", "config", "losses", "quantize", "representations", "spectrum", "system",
-          "vector", "wave")
+CODING = (
+    "autoencoders",
+    "circle",
+    "coder",
+    "config",
+    "losses",
+    "quantize",
+    "representations",
+    "spectrum",
+    "system",
+    "vector",
+    "wave",
+)
 
 
 @dataclass(frozen=True)

@@ -76,15 +76,19 @@ def read_clips(folder: Path, sample_rate: int, seconds: float = 3.0, per_recordi
         raise AudioError(f"{folder} must hold at least two folders of audio, each named by its label")
     for label in labels:
         if len(corpus.clips[label]) < 2:
-            raise AudioError(f"{label} has a single recording in {folder}; each label needs two or more to be tested "
-                             "on what was not learned from")
+            raise AudioError(
+                f"{label} has a single recording in {folder}; each label needs two or more to be tested "
+                "on what was not learned from"
+            )
     samples, label_of, recording_of = [], [], []
     count = 0
     for number, label in enumerate(labels):
         for recording in sorted(corpus.clips[label]):
             pieces = _pieces(corpus, label, recording, int(seconds * sample_rate))
-            chosen = [pieces[i * len(pieces) // min(len(pieces), per_recording)]
-                      for i in range(min(len(pieces), per_recording))]
+            chosen = [
+                pieces[i * len(pieces) // min(len(pieces), per_recording)]
+                for i in range(min(len(pieces), per_recording))
+            ]
             samples += chosen
             label_of += [number] * len(chosen)
             recording_of += [count] * len(chosen)
@@ -169,8 +173,10 @@ def write_verdicts(verdicts: Sequence[Verdict], clips: Clips, out: Path) -> list
     table = [["features", "numbers", "accuracy", "balanced accuracy", "chance, balanced"]]
     table += [[v.name, str(v.size), f"{v.accuracy:.1%}", f"{v.balanced:.1%}", f"{chance:.1%}"] for v in verdicts]
     recordings = [len(set(clips.recording[clips.label == i])) for i in range(len(clips.labels))]
-    counts = ", ".join(f"{label}: {int((clips.label == i).sum())} clips of {recordings[i]} recordings"
-                       for i, label in enumerate(clips.labels))
+    counts = ", ".join(
+        f"{label}: {int((clips.label == i).sum())} clips of {recordings[i]} recordings"
+        for i, label in enumerate(clips.labels)
+    )
     note = "Every clip is judged by a classifier that has heard no clip of its recording."
     text = f"{markdown(table)}\n\n{counts}. {note}\n\n![Confusion matrices]({CONFUSION})\n"
     for name, content in ((TABLE, text), ("classify.csv", csv_text(table))):
@@ -191,8 +197,9 @@ def confusion_picture(verdicts: Sequence[Verdict], labels: Sequence[str]) -> Any
         share = verdict.confusion / np.maximum(1, verdict.confusion.sum(1, keepdims=True))
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for (i, j), count in np.ndenumerate(verdict.confusion):
-            axes.text(j, i, str(count), ha="center", va="center", fontsize=8,
-                      color="white" if share[i, j] > 0.6 else "black")
+            axes.text(
+                j, i, str(count), ha="center", va="center", fontsize=8, color="white" if share[i, j] > 0.6 else "black"
+            )
         axes.set_xticks(range(len(labels)), labels, fontsize=8, rotation=30, ha="right")
         axes.set_yticks(range(len(labels)), labels, fontsize=8)
         axes.set_title(f"{verdict.name}: {verdict.accuracy:.1%}", fontsize=9, loc="left")

@@ -81,7 +81,7 @@ class Coder:
         _, version, fingerprint, setting, small, samples = HEADER.unpack_from(data)
         if version != VERSION:
             raise FormatError(f"version {version} of coded files cannot be read; code the sound anew")
-        if zlib.crc32(data[:-CHECK.size]) != CHECK.unpack(data[-CHECK.size:])[0]:
+        if zlib.crc32(data[: -CHECK.size]) != CHECK.unpack(data[-CHECK.size :])[0]:
             raise DamagedError("the coded file is damaged: its checksum does not fit")
         if fingerprint != self.fingerprint:
             raise WeightsError(f"the file was coded by another system than this {self.system.config.name!r}; use that")
@@ -90,7 +90,7 @@ class Coder:
         if not samples:
             return np.zeros((1, 0), np.float32), self.sample_rate
         parts = self.system.parts(samples, setting)
-        payload = data[HEADER.size:-CHECK.size]
+        payload = data[HEADER.size : -CHECK.size]
         if small:
             payload = inflate(payload, sum(part.size for part in parts))
         out = self.system.synthesise(unpack(parts, payload), samples)

@@ -77,8 +77,12 @@ class SystemConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field, allowed in (("representation", REPRESENTATIONS), ("architecture", ARCHITECTURES),
-                               ("phase", PHASES), ("quantizer", QUANTIZERS)):
+        for field, allowed in (
+            ("representation", REPRESENTATIONS),
+            ("architecture", ARCHITECTURES),
+            ("phase", PHASES),
+            ("quantizer", QUANTIZERS),
+        ):
             value = getattr(self, field)
             if value not in allowed:
                 raise OptionError(f"{self.name}: {field} {value!r} is not possible; give one of {', '.join(allowed)}")
@@ -94,8 +98,10 @@ class SystemConfig:
             (1 <= self.hop <= self.n_fft // 2, "hop must be from 1 to half of n_fft"),
             (4 <= self.mel_bands <= self.n_fft // 4, "mel_bands must be from 4 to a quarter of n_fft"),
             (1 <= self.coefficients <= self.mel_bands, "coefficients must be from 1 to mel_bands"),
-            (1 <= len(self.channels) <= 5 and all(1 <= c <= 1024 for c in self.channels),
-             "channels must be 1 to 5 numbers from 1 to 1024"),
+            (
+                1 <= len(self.channels) <= 5 and all(1 <= c <= 1024 for c in self.channels),
+                "channels must be 1 to 5 numbers from 1 to 1024",
+            ),
             (1 <= self.latent_channels <= 256, "latent_channels must be from 1 to 256"),
             (0 <= self.skip_channels <= 1024, "skip_channels must be from 0 to 1024"),
             (2 <= self.codebook <= 65_536, "codebook must be from 2 to 65536 codes"),
@@ -104,18 +110,29 @@ class SystemConfig:
             (0 <= self.phase_bits <= 16, "phase_bits must be from 0 to 16"),
             (bool(self.bits) and all(2 <= b <= 16 for b in self.bits), "bits must be numbers from 2 to 16"),
             (bool(self.loss) and all(weight >= 0 for _, weight in self.loss), "loss needs weights of 0 or more"),
-            (min(self.kl, self.commitment, self.weight_decay) >= 0 and self.learning_rate > 0,
-             "kl, commitment and weight_decay must not be negative, learning_rate must be above 0"),
+            (
+                min(self.kl, self.commitment, self.weight_decay) >= 0 and self.learning_rate > 0,
+                "kl, commitment and weight_decay must not be negative, learning_rate must be above 0",
+            ),
             (1 <= self.batch <= 4096, "batch must be from 1 to 4096"),
-            (self.phase != "predicted" or self.representation == "complex",
-             'only the representation "complex" predicts the phase; give phase = "transmitted" or "griffin-lim"'),
-            (self.phase != "predicted" or self.architecture == "none"
-             or any(weight for term, weight in self.loss if term in ("phase", "si_sdr")),
-             'nothing in the loss teaches the predicted phase; give "phase" or "si_sdr" a weight'),
-            ("phase" not in dict(self.loss) or self.representation == "complex",
-             'the loss "phase" needs the representation "complex"'),
-            (not wave or self.architecture in ("conv", "none"),
-             'the representation "waveform" goes with the architectures conv and none'),
+            (
+                self.phase != "predicted" or self.representation == "complex",
+                'only the representation "complex" predicts the phase; give phase = "transmitted" or "griffin-lim"',
+            ),
+            (
+                self.phase != "predicted"
+                or self.architecture == "none"
+                or any(weight for term, weight in self.loss if term in ("phase", "si_sdr")),
+                'nothing in the loss teaches the predicted phase; give "phase" or "si_sdr" a weight',
+            ),
+            (
+                "phase" not in dict(self.loss) or self.representation == "complex",
+                'the loss "phase" needs the representation "complex"',
+            ),
+            (
+                not wave or self.architecture in ("conv", "none"),
+                'the representation "waveform" goes with the architectures conv and none',
+            ),
         )
         for fine, message in checks:
             if not fine:
@@ -185,8 +202,13 @@ class StudyConfig:
             raise OptionError("the study has no system")
         if len({system.sample_rate for system in self.systems}) > 1:
             raise OptionError("all systems of a study need the same sample_rate")
-        if not (self.minutes > 0 and self.clip_seconds > 0 and min(self.clips, self.examples) >= 0 and self.clips
-                and min(self.steps, self.max_files, self.max_seconds) >= 0):
+        if not (
+            self.minutes > 0
+            and self.clip_seconds > 0
+            and min(self.clips, self.examples) >= 0
+            and self.clips
+            and min(self.steps, self.max_files, self.max_seconds) >= 0
+        ):
             raise OptionError("minutes, clips and clip_seconds must be above 0, and no limit below 0")
 
     @property

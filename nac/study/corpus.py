@@ -23,13 +23,17 @@ def read_corpus(folder: Path, sample_rate: int, max_files: int = 0, max_seconds:
         AudioError: the folder is missing or holds no audio that can be read.
     """
     corpus = load_corpus(folder, sample_rate)
-    places = [(kind, source, clip) for kind, sources in sorted(corpus.clips.items())
-              for source, clips in sorted(sources.items()) for clip in clips]
+    places = [
+        (kind, source, clip)
+        for kind, sources in sorted(corpus.clips.items())
+        for source, clips in sorted(sources.items())
+        for clip in clips
+    ]
     if max_files and len(places) > max_files:
         places = [places[i * len(places) // max_files] for i in range(max_files)]
     kept: dict[str, dict[str, list[np.ndarray]]] = {}
     for kind, source, clip in places:
-        cut = clip[:int(max_seconds * sample_rate)] if max_seconds else clip
+        cut = clip[: int(max_seconds * sample_rate)] if max_seconds else clip
         kept.setdefault(kind, {}).setdefault(source, []).append(cut)
     return dataclasses.replace(corpus, clips=kept)
 

@@ -50,8 +50,9 @@ def place(text: str, name: str, content: str, where: str = "the page") -> str:
         OptionError: there is none.
     """
     start = f"<!-- results: {name} -->"
-    new, count = re.subn(f"{re.escape(start)}.*?{re.escape(END)}", lambda _: f"{start}\n\n{content}\n\n{END}", text,
-                         flags=re.DOTALL)
+    new, count = re.subn(
+        f"{re.escape(start)}.*?{re.escape(END)}", lambda _: f"{start}\n\n{content}\n\n{END}", text, flags=re.DOTALL
+    )
     if not count:
         raise OptionError(f"{where} has no place for {name}: write {start} and {END} where its results shall stand")
     return new

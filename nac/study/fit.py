@@ -29,9 +29,20 @@ def processor_seconds() -> float:
     return time.process_time() / torch.get_num_threads()
 
 
-def fit(module: nn.Module, loss: Loss, batch: Callable[[int], Tensor], folder: Path, *, minutes: float, steps: int = 0,
-        learning_rate: float = 1e-3, weight_decay: float = 0.01, save_minutes: float = 2.0, progress: bool = False,
-        listen: bool = False) -> bool:
+def fit(
+    module: nn.Module,
+    loss: Loss,
+    batch: Callable[[int], Tensor],
+    folder: Path,
+    *,
+    minutes: float,
+    steps: int = 0,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.01,
+    save_minutes: float = 2.0,
+    progress: bool = False,
+    listen: bool = False,
+) -> bool:
     """Train `module` with AdamW until `minutes` of processor time or `steps` are spent, in all calls on `folder`
     together.
 
@@ -51,9 +62,11 @@ def fit(module: nn.Module, loss: Loss, batch: Callable[[int], Tensor], folder: P
     budget.start -= spent
     saved = time.monotonic()
     module.train()
-    with (budget.listening() if listen else contextlib.nullcontext(),
-          open(folder / FILE, "a" if step else "w", newline="") as file,
-          tqdm(disable=not progress, unit="step", initial=step) as bar):
+    with (
+        budget.listening() if listen else contextlib.nullcontext(),
+        open(folder / FILE, "a" if step else "w", newline="") as file,
+        tqdm(disable=not progress, unit="step", initial=step) as bar,
+    ):
         record = Record(file)
         while (share := budget.share(step)) < 1 and not budget.stop:
             for group in optimiser.param_groups:
@@ -61,8 +74,7 @@ def fit(module: nn.Module, loss: Loss, batch: Callable[[int], Tensor], folder: P
             total, terms = loss(batch(step))
             value = float(total.detach())
             if not math.isfinite(value):
-                raise DivergedError(f"training diverged at step {step} (loss {value:.3g}); "
-                                    "take a lower learning_rate")
+                raise DivergedError(f"training diverged at step {step} (loss {value:.3g}); take a lower learning_rate")
             descend(total, optimiser, CLIP)
             step += 1
             record.add({"loss": value, **{name: float(term) for name, term in terms.items()}})
@@ -82,8 +94,16 @@ def fit(module: nn.Module, loss: Loss, batch: Callable[[int], Tensor], folder: P
 
 def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
     # "shape" is what `read_checkpoint` knows checkpoints by; here the module itself is the description.
-    write_checkpoint(path, {"model": module.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
-                            "spent": spent, "shape": type(module).__name__})
+    write_checkpoint(
+        path,
+        {
+            "model": module.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "step": step,
+            "spent": spent,
+            "shape": type(module).__name__,
+        },
+    )
 
 
 def _restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
@@ -96,5 +116,7 @@ def _restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) ->
         optimiser.load_state_dict(state["optimiser"])
         return int(state["step"]), float(state["spent"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is no checkpoint of this system ({str(error).splitlines()[0]}); "
-                           "remove its folder or choose another") from None
+        raise WeightsError(
+            f"{path} is no checkpoint of this system ({str(error).splitlines()[0]}); "
+            "remove its folder or choose another"
+        ) from None

@@ -52,8 +52,9 @@ class StudyLoss(nn.Module):
     def forward(self, made: Reconstruction) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its terms before weighting."""
         terms = {term: self._term(term, made) for term in self.weights}
-        total = torch.stack([self.weights[term] * (-value if term == "si_sdr" else value)
-                             for term, value in terms.items()]).sum()
+        total = torch.stack(
+            [self.weights[term] * (-value if term == "si_sdr" else value) for term, value in terms.items()]
+        ).sum()
         if made.penalty is not None:
             terms["penalty"] = made.penalty
             total = total + made.penalty

@@ -54,7 +54,7 @@ def unpack(parts: Sequence[Part], data: bytes) -> list[Values]:
         raise DamagedError(f"{len(data)} bytes are not the {sum(part.size for part in parts)} that were coded")
     out, start = [], 0
     for part in parts:
-        out.append(_read(part, data[start:start + part.size]))
+        out.append(_read(part, data[start : start + part.size]))
         start += part.size
     return out
 

@@ -31,14 +31,16 @@ class Representation(nn.Module):
         bins = config.n_fft // 2 + 1
         self.channels = 2 if self.kind == "complex" else 1
         self.rows = {"mel": config.mel_bands, "log-mel": config.mel_bands, "mfcc": config.coefficients}.get(
-            self.kind, bins)
+            self.kind, bins
+        )
         self.register_buffer("mean", torch.zeros(self.channels, 1, 1))
         self.register_buffer("scale", torch.ones(self.channels, 1, 1))
         if self.kind in ("mel", "log-mel", "mfcc"):
             filters = mel_filters(config.sample_rate, config.n_fft, config.mel_bands)
             self.register_buffer("filters", filters.T.contiguous(), persistent=False)
-            self.register_buffer("unfilter", torch.linalg.pinv(filters.double()).T.float().contiguous(),
-                                 persistent=False)
+            self.register_buffer(
+                "unfilter", torch.linalg.pinv(filters.double()).T.float().contiguous(), persistent=False
+            )
         if self.kind == "mfcc":
             self.register_buffer("cosines", cosine_basis(config.coefficients, config.mel_bands), persistent=False)
 

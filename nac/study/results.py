@@ -82,16 +82,32 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         summaries, kinds = self.summaries(), self.summaries(by_kind=True)
         table = self.table(summaries)
-        _put(folder / FILE, json.dumps({"name": self.name, "minutes": self.minutes,
-                                        "rows": [dataclasses.asdict(row) for row in self.rows],
-                                        "facts": [dataclasses.asdict(fact) for fact in self.facts.values()]}))
+        _put(
+            folder / FILE,
+            json.dumps(
+                {
+                    "name": self.name,
+                    "minutes": self.minutes,
+                    "rows": [dataclasses.asdict(row) for row in self.rows],
+                    "facts": [dataclasses.asdict(fact) for fact in self.facts.values()],
+                }
+            ),
+        )
         _put(folder / "table.csv", csv_text(table))
         _put(folder / "clips.csv", clips_csv(self.rows))
         _put(folder / "summary.csv", summary_csv([*summaries, *kinds]))
         save(rate_distortion(summaries), folder / "rate_distortion.png")
-        text = [f"# {self.name}", "", "Means over all clips; kbps are true: all bytes of the files over the duration. "
-                "The setting is the bits of a number of the latent, or stages of codebooks; of codecs, nominal kbps.",
-                "", markdown(table), "", "![Scores over true bit rate](rate_distortion.png)", ""]
+        text = [
+            f"# {self.name}",
+            "",
+            "Means over all clips; kbps are true: all bytes of the files over the duration. "
+            "The setting is the bits of a number of the latent, or stages of codebooks; of codecs, nominal kbps.",
+            "",
+            markdown(table),
+            "",
+            "![Scores over true bit rate](rate_distortion.png)",
+            "",
+        ]
         for kind in dict.fromkeys(summary.kind for summary in kinds):
             text += [f"## {kind}", "", markdown(self.table([s for s in kinds if s.kind == kind])), ""]
         _put(folder / "table.md", "\n".join(text))
@@ -101,8 +117,18 @@ class Results:
 
     def table(self, summaries: Iterable[Summary]) -> list[list[str]]:
         """Heading and a row for each system and setting."""
-        table = [["system", "setting", "kbps", "clips", *(heading(name) for name in METRICS), "input / latent",
-                  "parameters", "steps"]]
+        table = [
+            [
+                "system",
+                "setting",
+                "kbps",
+                "clips",
+                *(heading(name) for name in METRICS),
+                "input / latent",
+                "parameters",
+                "steps",
+            ]
+        ]
         for s in summaries:
             scores = [s.statistics.get(name) for name in METRICS]
             fact = self.facts.get(s.codec)
@@ -114,8 +140,9 @@ class Results:
             table.append([s.codec, f"{s.nominal:g}", f"{s.kbps:.2f}" if s.clips else "–", clips, *means, *about])
         return table
 
-    def write_examples(self, folder: Path, clips: Sequence[Clip], codecs: Sequence[tuple[Codec, Rates]],
-                       cache: Path | None) -> None:
+    def write_examples(
+        self, folder: Path, clips: Sequence[Clip], codecs: Sequence[tuple[Codec, Rates]], cache: Path | None
+    ) -> None:
         """For each clip the sound and every version of it in `samples`; in `pictures` waveforms, spectrograms and the
         heat map of the error of each system at its highest setting."""
         highest = {f"{codec.name} {rates[-1]:g} (" for codec, rates in codecs}
@@ -169,8 +196,9 @@ def compare_results(folders: Sequence[Path], out: Path) -> Results:
     others: set[tuple[str, float, str, str]] = set()
     for label, results in zip(labels, read, strict=True):
         names = {name: f"{label}: {name}" if uses.count(name) > 1 else name for name in results.facts}
-        merged.facts |= {names[n]: dataclasses.replace(fact, name=names[n], folder="")
-                         for n, fact in results.facts.items()}
+        merged.facts |= {
+            names[n]: dataclasses.replace(fact, name=names[n], folder="") for n, fact in results.facts.items()
+        }
         for row in results.rows:
             key = (row.codec, row.nominal, row.kind, row.clip)
             if (row.kind, row.clip) not in common or key in others:
@@ -214,8 +242,9 @@ def loss_curves(folders: dict[str, Path]) -> Any:
             curves[name] = read_metrics([folder])
         except NacError:
             continue
-    terms = list(dict.fromkeys(term for rows in curves.values() for row in rows for term in row
-                               if term not in ("step", "hours")))
+    terms = list(
+        dict.fromkeys(term for rows in curves.values() for row in rows for term in row if term not in ("step", "hours"))
+    )
     columns = min(3, max(1, len(terms)))
     lines = max(1, -(-len(terms) // columns))
     legend = -(-len(curves) // 3)
@@ -235,8 +264,9 @@ def loss_curves(folders: dict[str, Path]) -> Any:
         clean_axes(axes)
     if drawn:
         figure.legend(drawn.values(), drawn.keys(), loc="lower left", ncols=3, fontsize=8, frameon=False)
-    figure.subplots_adjust(left=0.07, right=0.985, top=1 - 0.35 / height, bottom=(0.25 * legend + 0.65) / height,
-                           hspace=0.5, wspace=0.25)
+    figure.subplots_adjust(
+        left=0.07, right=0.985, top=1 - 0.35 / height, bottom=(0.25 * legend + 0.65) / height, hspace=0.5, wspace=0.25
+    )
     return figure
 
 

@@ -59,8 +59,17 @@ class Audio:
         return self.corpus
 
 
-def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progress: bool = False,
-              listen: bool = False, step: Progress | None = None, known: Sequence[Path] = ()) -> Results:
+def run_study(
+    study: StudyConfig,
+    train: Path,
+    clips: Path,
+    out: Path,
+    *,
+    progress: bool = False,
+    listen: bool = False,
+    step: Progress | None = None,
+    known: Sequence[Path] = (),
+) -> Results:
     """Train what is not trained yet, judge everything, and write it all into `out`.
 
     Args:
@@ -107,8 +116,16 @@ def run_study(study: StudyConfig, train: Path, clips: Path, out: Path, *, progre
     return results
 
 
-def train_system(system: SystemConfig, corpus: Callable[[], Corpus], folder: Path, minutes: float, steps: int = 0,
-                 progress: bool = False, listen: bool = False, known: Sequence[Path] = ()) -> Facts:
+def train_system(
+    system: SystemConfig,
+    corpus: Callable[[], Corpus],
+    folder: Path,
+    minutes: float,
+    steps: int = 0,
+    progress: bool = False,
+    listen: bool = False,
+    known: Sequence[Path] = (),
+) -> Facts:
     """Train one system into `folder`, or go on with it, or read from there that it is done, or take it from results
     in the folders `known`.
 
@@ -134,8 +151,18 @@ def train_system(system: SystemConfig, corpus: Callable[[], Corpus], folder: Pat
         shutil.copyfile(same / FILE, folder / FILE)
     elif made.trainable:
         log.info("training %s", system.name)
-        if not fit(made, made.loss, batch, folder, minutes=minutes, steps=steps, progress=progress,
-                   learning_rate=system.learning_rate, weight_decay=system.weight_decay, listen=listen):
+        if not fit(
+            made,
+            made.loss,
+            batch,
+            folder,
+            minutes=minutes,
+            steps=steps,
+            progress=progress,
+            learning_rate=system.learning_rate,
+            weight_decay=system.weight_decay,
+            listen=listen,
+        ):
             raise InterruptedStudy(f"stopped while training {system.name}; the same command goes on from there")
     made.calibrate(batch(0x7FFFFFFF - i) for i in range(CALIBRATE))
     Coder(made).save(folder / MODEL)
@@ -149,6 +176,7 @@ def train_system(system: SystemConfig, corpus: Callable[[], Corpus], folder: Pat
 def _same(results: Path, settings: str) -> Path | None:
     """The folder of a system in `results` that was trained with these settings; its name, and the bits that are tried
     after training, may be others."""
+
     def essence(text: str) -> dict[str, Any]:
         values: dict[str, Any] = json.loads(text)
         return {**values, "system": {**values["system"], "name": "", "bits": []}}
@@ -172,7 +200,7 @@ def _reference(clip: Clip, folder: Path, study: StudyConfig) -> Clip:
     path = folder / kind / f"{safe(clip.name.removeprefix(f'{kind}/'))}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
     with AudioWriter(path, study.sample_rate, 1, subtype="float") as writer:
-        writer.write(samples[:, start:start + length])
+        writer.write(samples[:, start : start + length])
     return Clip(path, f"{kind}/{path.stem}", kind)
 
 

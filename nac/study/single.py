@@ -42,9 +42,18 @@ class Report:
         return self.bytes * 8 / 1000 / self.seconds if self.seconds else 0.0
 
 
-def train_single(system: SystemConfig, audio: Path, out: Path, *, minutes: float = 10.0, epochs: float = 0.0,
-                 max_files: int = 0, max_seconds: float = 0.0, progress: bool = False,
-                 listen: bool = False) -> tuple[Coder, Facts]:
+def train_single(
+    system: SystemConfig,
+    audio: Path,
+    out: Path,
+    *,
+    minutes: float = 10.0,
+    epochs: float = 0.0,
+    max_files: int = 0,
+    max_seconds: float = 0.0,
+    progress: bool = False,
+    listen: bool = False,
+) -> tuple[Coder, Facts]:
     """Train on the folder `audio`, into `out`, for so many minutes, or for `epochs` times the length of the audio.
 
     Raises as `nac.study.runner.train_system`.
@@ -65,8 +74,9 @@ def report(coder: Coder, clips: Path, count: int = 5) -> list[Report]:
         AudioError: there is none that can be read.
     """
     sounds = [coder.samples(*load_audio(clip.path)) for clip in choose(find_clips(clips), count)]
-    return [_report(coder, [sound for sound in sounds if len(sound)], setting)
-            for setting in coder.system.config.settings]
+    return [
+        _report(coder, [sound for sound in sounds if len(sound)], setting) for setting in coder.system.config.settings
+    ]
 
 
 def _report(coder: Coder, sounds: Sequence[Audio], setting: int) -> Report:

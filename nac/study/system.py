@@ -29,8 +29,12 @@ from nac.study.vector import VectorQuantizedAutoencoder
 from nac.study.wave import STRIDE, WaveAutoencoder
 
 NETWORKS: dict[str, Callable[[Shape, SystemConfig], Network]] = {
-    "conv": ConvAutoencoder, "unet": UNetAutoencoder, "transformer": TransformerAutoencoder,
-    "vae": VariationalAutoencoder, "vqvae": VectorQuantizedAutoencoder, "fully-conv": FullyConvolutional,
+    "conv": ConvAutoencoder,
+    "unet": UNetAutoencoder,
+    "transformer": TransformerAutoencoder,
+    "vae": VariationalAutoencoder,
+    "vqvae": VectorQuantizedAutoencoder,
+    "fully-conv": FullyConvolutional,
 }
 TOGETHER = 16  # chunks that go through a network at once
 
@@ -152,8 +156,9 @@ class System(nn.Module):
     def synthesise(self, tables: Sequence[np.ndarray], samples: int) -> Tensor:
         """The tables back to samples `[samples]`."""
         count, chunks = len(self.network.latents), self.chunks(samples)
-        latents = [torch.unflatten(torch.from_numpy(table), 1, (chunks, -1)).transpose(0, 1)
-                   for table in tables[:count]]
+        latents = [
+            torch.unflatten(torch.from_numpy(table), 1, (chunks, -1)).transpose(0, 1) for table in tables[:count]
+        ]
         pieces = zip(*(torch.split(table, TOGETHER) for table in latents), strict=True)
         parts = [self.network.decode(piece) for piece in pieces]
         return self.join(torch.cat(parts), [torch.from_numpy(table) for table in tables[count:]], samples)
@@ -162,8 +167,11 @@ class System(nn.Module):
     def pooled(self, samples: Tensor) -> Tensor:
         """Latents `[channels, positions]` over all chunks of samples `[n]`, as a classifier may use them."""
         features, _ = self.cut(samples)
-        return torch.cat([self.network.pooled(part) for part in torch.split(features, TOGETHER)]).transpose(
-            0, 1).flatten(1)
+        return (
+            torch.cat([self.network.pooled(part) for part in torch.split(features, TOGETHER)])
+            .transpose(0, 1)
+            .flatten(1)
+        )
 
     @property
     def latent_numbers(self) -> int:
@@ -225,7 +233,7 @@ class SpectralSystem(System):
 
     def join(self, features: Tensor, beside: Sequence[Tensor], samples: int) -> Tensor:
         def in_line(x: Tensor) -> Tensor:
-            return x.transpose(0, 1).flatten(1)[None, :, :self.stft.frames(samples)]
+            return x.transpose(0, 1).flatten(1)[None, :, : self.stft.frames(samples)]
 
         magnitude = in_line(self.representation.magnitude(features))
         if self.config.phase == "griffin-lim":
@@ -289,8 +297,10 @@ def _network(config: SystemConfig, shape: Shape) -> Network:
         return NoNetwork(shape)
     if config.representation == "waveform":
         if shape[2] % STRIDE ** len(config.channels):
-            raise OptionError(f"{config.name}: chunks of {shape[2]} samples cannot be divided by four "
-                              f"{len(config.channels)} times; give fewer channels or another hop")
+            raise OptionError(
+                f"{config.name}: chunks of {shape[2]} samples cannot be divided by four "
+                f"{len(config.channels)} times; give fewer channels or another hop"
+            )
         return WaveAutoencoder(shape, config)
     if config.representation == "complex":
         return OnCircle(NETWORKS[config.architecture]((3, *shape[1:]), config))

@@ -92,9 +92,9 @@ class VectorQuantizedAutoencoder(ConvAutoencoder):
         hits = torch.bincount(code, minlength=self.books.shape[1]).to(residual)
         self.counts[index].mul_(DECAY).add_(hits, alpha=1 - DECAY)
         self.sums[index].mul_(DECAY).index_add_(0, code, residual * (1 - DECAY))
-        dead = (self.counts[index] < LEAST * self.counts[index].mean()).nonzero()[:len(residual) // 8, 0]
+        dead = (self.counts[index] < LEAST * self.counts[index].mean()).nonzero()[: len(residual) // 8, 0]
         if len(dead):
             mean = self.counts[index].mean()
             self.counts[index, dead] = mean
-            self.sums[index, dead] = residual[torch.randperm(len(residual))[:len(dead)]] * mean
+            self.sums[index, dead] = residual[torch.randperm(len(residual))[: len(dead)]] * mean
         self.books[index] = self.sums[index] / self.counts[index, :, None].clamp(min=1e-6)

@@ -25,11 +25,22 @@ class WaveAutoencoder(Network):
         widths = (1, *config.channels)
         steps = shape[2] // STRIDE ** len(config.channels)
         inner = max(1, config.latent // steps)
-        self.encoder = nn.Sequential(*(layer for a, b in pairwise(widths) for layer in (
-            DownConv(a, b, STRIDE), ResidualUnit(b, 1, "elu"), ResidualUnit(b, 3, "elu"))))
+        self.encoder = nn.Sequential(
+            *(
+                layer
+                for a, b in pairwise(widths)
+                for layer in (DownConv(a, b, STRIDE), ResidualUnit(b, 1, "elu"), ResidualUnit(b, 3, "elu"))
+            )
+        )
         self.to_latent, self.from_latent = CausalConv(widths[-1], inner, 3), CausalConv(inner, widths[-1], 3)
-        self.decoder = nn.Sequential(*(layer for a, b in pairwise(reversed(widths[1:])) for layer in (
-            UpConv(a, b, STRIDE), ResidualUnit(b, 1, "elu"), ResidualUnit(b, 3, "elu"))), UpConv(widths[1], 1, STRIDE))
+        self.decoder = nn.Sequential(
+            *(
+                layer
+                for a, b in pairwise(reversed(widths[1:]))
+                for layer in (UpConv(a, b, STRIDE), ResidualUnit(b, 1, "elu"), ResidualUnit(b, 3, "elu"))
+            ),
+            UpConv(widths[1], 1, STRIDE),
+        )
         self.latents = (Latent(inner, steps),)
 
     def encode(self, x: Tensor) -> list[Tensor]:

@@ -18,8 +18,9 @@ class Adversary:
         self.length = int(config.judged_seconds * sample_rate)
         self.judges = Discriminators(config.judge_windows, config.judge_channels).to(device)
         self.parallel = parallel(self.judges)
-        self.optimiser = torch.optim.AdamW(self.judges.parameters(), lr=config.judge_rate, betas=config.betas,
-                                           fused=True)
+        self.optimiser = torch.optim.AdamW(
+            self.judges.parameters(), lr=config.judge_rate, betas=config.betas, fused=True
+        )
         self.rounds = 0
 
     def play(self, samples: Tensor, output: Tensor, start: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -31,8 +32,8 @@ class Adversary:
         with half:
             # One call for both: data parallelism allows one call of the wrapped module for each backward pass.
             judged = self.parallel(torch.cat([real, fake.detach()]))
-            on_real = [(logits[:len(real)], [m[:len(real)] for m in maps]) for logits, maps in judged]
-            on_fake = [(logits[len(real):], [m[len(real):] for m in maps]) for logits, maps in judged]
+            on_real = [(logits[: len(real)], [m[: len(real)] for m in maps]) for logits, maps in judged]
+            on_fake = [(logits[len(real) :], [m[len(real) :] for m in maps]) for logits, maps in judged]
             judge = judge_loss(on_real, on_fake)
         self.optimiser.zero_grad(set_to_none=True)
         judge.backward()  # type: ignore[no-untyped-call]

@@ -52,10 +52,10 @@ def reverberate(samples: Samples, sample_rate: int, rng: np.random.Generator) ->
     count = int(seconds * sample_rate)
     time = np.arange(count) / sample_rate
     tail = rng.standard_normal(count) * 10 ** (-3 * time / seconds)
-    tail[:int(rng.uniform(0.002, 0.02) * sample_rate)] = 0
+    tail[: int(rng.uniform(0.002, 0.02) * sample_rate)] = 0
     tail *= 10 ** (-rng.uniform(3, 20) / 20) / np.sqrt(np.sum(tail**2))
     tail[0] = 1
-    return np.asarray(fftconvolve(samples, tail)[:len(samples)], np.float32)
+    return np.asarray(fftconvolve(samples, tail)[: len(samples)], np.float32)
 
 
 def add_noise(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -34,8 +34,10 @@ class Budget:
 
     def listen(self) -> None:
         """Stop at SIGINT and SIGTERM after the step at hand."""
+
         def on_signal(number: int, frame: FrameType | None) -> None:
             self.stop = True
+
         for number in SIGNALS:
             signal.signal(number, on_signal)
 

@@ -22,8 +22,9 @@ class CodebookTrainer(nn.Module):
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, quantizer: ResidualQuantizer, decay: float, hits: float, usage: Tensor | None = None,
-                 beam: int = 1) -> None:
+    def __init__(
+        self, quantizer: ResidualQuantizer, decay: float, hits: float, usage: Tensor | None = None, beam: int = 1
+    ) -> None:
         super().__init__()
         books = quantizer.codebooks
         self.decay, self.hits, self.beam = decay, hits, beam
@@ -39,8 +40,9 @@ class CodebookTrainer(nn.Module):
         self.sums.copy_(quantizer.codebooks * self.hits)
         self.pending = self.age = 0
 
-    def quantize(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor,
-                 learn: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def quantize(
+        self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor, learn: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Quantization of `[batch, frames, latent]` with `rate` `[batch]` stages for each example.
 
         The search is greedy while the codebooks follow running means, and else `beam` paths wide, as in use.
@@ -62,7 +64,7 @@ class CodebookTrainer(nn.Module):
             for index in range(counts[0]):
                 book = quantizer.stage(index)
                 examples = sum(count > index for count in counts)
-                x = residual[:examples * latent.shape[1], :book.shape[1]]
+                x = residual[: examples * latent.shape[1], : book.shape[1]]
                 code = nearest(x, book)
                 usage[index] = torch.bincount(code, minlength=book.shape[0]).to(usage)
                 if learn:
@@ -90,8 +92,9 @@ class CodebookTrainer(nn.Module):
         return out.flatten(0, 1)
 
     @staticmethod
-    def _passed_on(quantizer: ResidualQuantizer, latent: Tensor, total: Tensor, rate: Tensor,
-                   usage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _passed_on(
+        quantizer: ResidualQuantizer, latent: Tensor, total: Tensor, rate: Tensor, usage: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Results of `quantize` for the quantized `total` `[batch · frames, latent]`."""
         flat = latent.reshape_as(total)
         # One straight-through step around all stages together, and one commitment to their sum: a step for each stage
@@ -104,7 +107,7 @@ class CodebookTrainer(nn.Module):
     def _count(self, index: int, code: Tensor, x: Tensor, hits: Tensor) -> None:
         self.counts[index].mul_(self.decay).add_(hits)
         self.sums[index].mul_(self.decay)
-        self.sums[index, :, :x.shape[1]].index_add_(0, code, x)
+        self.sums[index, :, : x.shape[1]].index_add_(0, code, x)
 
     @torch.no_grad()
     def write(self, quantizer: ResidualQuantizer) -> None:
@@ -126,18 +129,18 @@ class CodebookTrainer(nn.Module):
         residual = latent.clone()
         for index in range(quantizer.codebooks.shape[0]):
             book = quantizer.stage(index)
-            x = residual[:, :book.shape[1]]
+            x = residual[:, : book.shape[1]]
             mean = self.counts[index].mean()
-            dead = (self.counts[index] < least * mean).nonzero()[:, 0][:len(x) // 4]
+            dead = (self.counts[index] < least * mean).nonzero()[:, 0][: len(x) // 4]
             if len(dead):
-                pick = torch.randperm(len(x), device=x.device)[:len(dead)]
+                pick = torch.randperm(len(x), device=x.device)[: len(dead)]
                 self.counts[index, dead] = mean * 0.25
                 self.sums[index, dead] = 0
-                self.sums[index, dead, :x.shape[1]] = x[pick] * mean * 0.25
+                self.sums[index, dead, : x.shape[1]] = x[pick] * mean * 0.25
                 quantizer.codebooks[index, dead] = self.sums[index, dead] / self.counts[index, dead, None]
                 revived += len(dead)
             code = nearest(x, book)
-            residual[:, :book.shape[1]] -= book[code]
+            residual[:, : book.shape[1]] -= book[code]
         distributed.copy_first(self.counts, self.sums, quantizer.codebooks)
         return revived
 
@@ -151,16 +154,22 @@ def said(quantizer: ResidualQuantizer, codes: Tensor) -> Tensor:
     used = codes >= 0
     places = codes + torch.arange(codes.shape[1], device=codes.device) * size
     ends = used.sum(1).cumsum(0)
-    return F.embedding_bag(places[used], quantizer.codebooks.view(stages * size, latent),
-                           torch.cat([ends.new_zeros(1), ends[:-1]]), mode="sum")
+    return F.embedding_bag(
+        places[used],
+        quantizer.codebooks.view(stages * size, latent),
+        torch.cat([ends.new_zeros(1), ends[:-1]]),
+        mode="sum",
+    )
 
 
 def let_learn(quantizer: ResidualQuantizer) -> None:
     """Give the codebooks a gradient; what a stage does not code stays without."""
+
     def masked(gradient: Tensor) -> Tensor:
         for index in range(len(gradient)):
-            gradient[index, :, quantizer.config.codebook_dim(index):] = 0
+            gradient[index, :, quantizer.config.codebook_dim(index) :] = 0
         return gradient
+
     quantizer.codebooks.requires_grad_(True)
     quantizer.codebooks.register_hook(masked)  # type: ignore[no-untyped-call]
 
@@ -169,7 +178,7 @@ def nearest(x: Tensor, book: Tensor) -> Tensor:
     """Index of the code of `book` `[size, dim]` nearest to each of `x` `[frames, dim]`."""
     half = -book.square().sum(1) / 2
     columns = book.T.contiguous()
-    return torch.cat([torch.addmm(half, x[i:i + 16_384], columns).max(1).indices for i in range(0, len(x), 16_384)])
+    return torch.cat([torch.addmm(half, x[i : i + 16_384], columns).max(1).indices for i in range(0, len(x), 16_384)])
 
 
 def perplexity(usage: Tensor) -> Tensor:

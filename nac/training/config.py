@@ -65,8 +65,16 @@ class TrainingConfig:
     decoder_only: bool = False
     #: How often each number of codebooks is drawn for an example; and the share of examples with any number, all alike
     #: (stereo splits its codebooks between mid and side, so each number from 1 on is in use).
-    rates: tuple[tuple[int, float], ...] = ((2, 0.06), (4, 0.06), (6, 0.15), (8, 0.06), (12, 0.36), (16, 0.05),
-                                            (24, 0.12), (48, 0.14))
+    rates: tuple[tuple[int, float], ...] = (
+        (2, 0.06),
+        (4, 0.06),
+        (6, 0.15),
+        (8, 0.06),
+        (12, 0.36),
+        (16, 0.05),
+        (24, 0.12),
+        (48, 0.14),
+    )
     any_rate: float = 0.2
     #: Decay a step of the codebooks' statistics (1 freezes the codebooks), and how many hits the start counts as.
     codebook_decay: float = 0.9998

@@ -32,8 +32,10 @@ class Corpus:
     @property
     def seconds(self) -> float:
         """Length of all clips."""
-        return sum(len(clip) for sources in self.clips.values() for clips in sources.values()
-                   for clip in clips) / self.sample_rate
+        return (
+            sum(len(clip) for sources in self.clips.values() for clips in sources.values() for clip in clips)
+            / self.sample_rate
+        )
 
 
 def load_corpus(folder: Path, sample_rate: int) -> Corpus:
@@ -80,8 +82,8 @@ def _read(path: Path, sample_rate: int) -> np.ndarray | Exception:
 def cut(clip: np.ndarray, start: int, length: int) -> np.ndarray:
     """float32 `[length]` of an int16 clip from sample `start` on, silence behind its end."""
     out = np.zeros(length, np.float32)
-    piece = clip[start:start + length]
-    out[:len(piece)] = piece.astype(np.float32) / 32767
+    piece = clip[start : start + length]
+    out[: len(piece)] = piece.astype(np.float32) / 32767
     return out
 
 
@@ -96,8 +98,15 @@ class Crops:
     A kind is drawn by `balance`, then a source by its length to the power `source_power`, then a clip by its length.
     """
 
-    def __init__(self, corpus: Corpus, samples: int, balance: tuple[tuple[str, float], ...], source_power: float,
-                 seed: int, plan: Augmentation | None = None) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        samples: int,
+        balance: tuple[tuple[str, float], ...],
+        source_power: float,
+        seed: int,
+        plan: Augmentation | None = None,
+    ) -> None:
         self.corpus, self.samples, self.plan, self.seed = corpus, samples, plan or Augmentation(), seed
         self.rng = np.random.default_rng(seed)
         self.kinds = sorted(corpus.clips)
@@ -109,8 +118,11 @@ class Crops:
         self.sources = {kind: sorted(corpus.clips[kind]) for kind in self.kinds}
         lengths = {kind: [sum(map(len, corpus.clips[kind][s])) for s in self.sources[kind]] for kind in self.kinds}
         self.source_weights = {kind: _normalised([n**source_power for n in lengths[kind]]) for kind in self.kinds}
-        self.clip_weights = {(kind, s): _normalised([len(c) for c in corpus.clips[kind][s]])
-                             for kind in self.kinds for s in self.sources[kind]}
+        self.clip_weights = {
+            (kind, s): _normalised([len(c) for c in corpus.clips[kind][s]])
+            for kind in self.kinds
+            for s in self.sources[kind]
+        }
 
     def one(self) -> np.ndarray:
         """One crop, float32 `[samples]`, padded with silence where the clip is shorter."""

@@ -24,11 +24,16 @@ class StftDiscriminator(nn.Module):
         super().__init__()
         self.size = size
         self.register_buffer("window", torch.hann_window(size), persistent=False)
-        shapes = ((2, channels, (3, 7), 1), (channels, channels, (3, 5), 1), (channels, 2 * channels, (3, 5), 2),
-                  (2 * channels, 2 * channels, (3, 5), 4))
+        shapes = (
+            (2, channels, (3, 7), 1),
+            (channels, channels, (3, 5), 1),
+            (channels, 2 * channels, (3, 5), 2),
+            (2 * channels, 2 * channels, (3, 5), 4),
+        )
         self.layers = nn.ModuleList(
             weight_norm(nn.Conv2d(a, b, kernel, (1, 2), (dilation * (kernel[0] // 2), kernel[1] // 2), (dilation, 1)))
-            for a, b, kernel, dilation in shapes)
+            for a, b, kernel, dilation in shapes
+        )
         self.last = weight_norm(nn.Conv2d(2 * channels, 1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Judgement:
@@ -78,7 +83,9 @@ def fool_loss(fake: list[Judgement]) -> Tensor:
 def feature_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
     """Mean absolute difference of the feature maps, relative to the size of the real ones (Kumar et al. 2019,
     arXiv 1910.06711)."""
-    terms = [(x - y).abs().mean() / (x.abs().mean() + 1e-4)
-             for (_, a), (_, b) in zip(real, fake, strict=True)
-             for x, y in zip((m.detach() for m in a), b, strict=True)]
+    terms = [
+        (x - y).abs().mean() / (x.abs().mean() + 1e-4)
+        for (_, a), (_, b) in zip(real, fake, strict=True)
+        for x, y in zip((m.detach() for m in a), b, strict=True)
+    ]
     return torch.stack(terms).mean()

@@ -17,10 +17,15 @@ def grow(model: NacModel, shape: ModelConfig) -> NacModel:
     """
     old = model.config
     blocks = {"encoder_blocks": old.encoder_blocks, "decoder_blocks": old.decoder_blocks}
-    if (dataclasses.replace(shape, **blocks) != old  # type: ignore[arg-type]
-            or shape.encoder_blocks < old.encoder_blocks or shape.decoder_blocks < old.decoder_blocks):
-        raise OptionError("a trained model can only grow: encoder_blocks and decoder_blocks may be larger than "
-                          f"{old.encoder_blocks} and {old.decoder_blocks}, nothing else may change")
+    if (
+        dataclasses.replace(shape, **blocks) != old  # type: ignore[arg-type]
+        or shape.encoder_blocks < old.encoder_blocks
+        or shape.decoder_blocks < old.decoder_blocks
+    ):
+        raise OptionError(
+            "a trained model can only grow: encoder_blocks and decoder_blocks may be larger than "
+            f"{old.encoder_blocks} and {old.decoder_blocks}, nothing else may change"
+        )
     grown = NacModel(shape)
     grown.load_state_dict({**grown.state_dict(), **model.state_dict()})
     return grown.train(model.training)

@@ -39,28 +39,34 @@ def initialise(model: NacModel, corpus: Corpus, fit: FitConfig) -> Tensor:
     torch.manual_seed(fit.seed)
     config = model.config
     shares = _shares(corpus)
-    probe = torch.cat([_frames(corpus, kind, int(100_000 * share), config.hop, rng, fit.source_power)
-                       for kind, share in shares.items()])
+    probe = torch.cat(
+        [
+            _frames(corpus, kind, int(100_000 * share), config.hop, rng, fit.source_power)
+            for kind, share in shares.items()
+        ]
+    )
     set_scales(model.spectrum, probe)
-    parts = [model.spectrum.to_latent(_frames(corpus, kind, int(fit.frames * share), config.hop, rng,
-                                              fit.source_power)) for kind, share in shares.items()]
+    parts = [
+        model.spectrum.to_latent(_frames(corpus, kind, int(fit.frames * share), config.hop, rng, fit.source_power))
+        for kind, share in shares.items()
+    ]
     latent = torch.cat(parts)
     latent = latent[torch.from_numpy(rng.permutation(len(latent)))]
     usage = torch.zeros(config.codebooks, config.codebook_size)
-    late = latent[:fit.late_frames].clone()
-    residual = latent[:, :config.codebook_dim(0)].contiguous()
+    late = latent[: fit.late_frames].clone()
+    residual = latent[:, : config.codebook_dim(0)].contiguous()
     del latent, parts
     for index in range(config.codebooks):
         if config.codebook_dim(index) > residual.shape[1]:
-            added = late[:, residual.shape[1]:config.codebook_dim(index)]
-            residual = torch.cat([residual[:fit.late_frames], added], 1)
+            added = late[:, residual.shape[1] : config.codebook_dim(index)]
+            residual = torch.cat([residual[: fit.late_frames], added], 1)
         part = residual[:300_000]
-        book = part[torch.randperm(len(part))[:config.codebook_size]].clone()
+        book = part[torch.randperm(len(part))[: config.codebook_size]].clone()
         book, _ = kmeans(part, book, 4)
         book, usage[index] = kmeans(residual, book, 2)
         residual -= book[nearest(residual, book)]
         model.quantizer.codebooks[index].zero_()
-        model.quantizer.codebooks[index, :, :book.shape[1]] = book
+        model.quantizer.codebooks[index, :, : book.shape[1]] = book
         log.info("codebook %d: residual power %.4f", index, float(residual.square().sum(1).mean()))
     return usage
 
@@ -103,13 +109,13 @@ def _frames(corpus: Corpus, kind: str, count: int, hop: int, rng: np.random.Gene
         while got < want and rounds < 1000:
             rounds += 1
             for i in rng.permutation(len(clips)):
-                samples = torch.from_numpy(clips[i][int(rng.integers(0, hop)):].astype(np.float32) / 32767)
+                samples = torch.from_numpy(clips[i][int(rng.integers(0, hop)) :].astype(np.float32) / 32767)
                 if len(samples) < 2 * hop:
                     continue
                 frames = samples.unfold(0, 2 * hop, hop) @ basis
                 frames = frames[frames.square().mean(1) > 1e-9] * float(10 ** (-rng.uniform(0, 10) / 20))
                 if len(frames) > want - got:
-                    frames = frames[torch.from_numpy(rng.permutation(len(frames))[:want - got])]
+                    frames = frames[torch.from_numpy(rng.permutation(len(frames))[: want - got])]
                 out.append(frames)
                 got += len(frames)
                 if got >= want:

@@ -26,7 +26,13 @@ def batches(crops: Crops, size: int, first: int, workers: int = 0, pin: bool = F
     """
     # Forked processes share the decoded audio; all others would each get a copy.
     context = "fork" if workers and sys.platform == "linux" else None
-    loader = DataLoader(_Numbered(crops, size), batch_size=None, sampler=range(first, 1 << 60), num_workers=workers,
-                        multiprocessing_context=context, pin_memory=pin,
-                        generator=torch.Generator())  # its own, so that the model's random numbers stay theirs
+    loader = DataLoader(
+        _Numbered(crops, size),
+        batch_size=None,
+        sampler=range(first, 1 << 60),
+        num_workers=workers,
+        multiprocessing_context=context,
+        pin_memory=pin,
+        generator=torch.Generator(),
+    )  # its own, so that the model's random numbers stay theirs
     return iter(loader)

@@ -38,18 +38,29 @@ log = logging.getLogger(__name__)
 class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
-    def __init__(self, model: NacModel, config: TrainingConfig, crops: Crops, folder: Path,
-                 device: str | torch.device = "cpu", usage: Tensor | None = None, workers: int = 0) -> None:
+    def __init__(
+        self,
+        model: NacModel,
+        config: TrainingConfig,
+        crops: Crops,
+        folder: Path,
+        device: str | torch.device = "cpu",
+        usage: Tensor | None = None,
+        workers: int = 0,
+    ) -> None:
         self.config, self.crops, self.folder, self.device = config, crops, folder, torch.device(device)
         self.model = model.to(self.device).train()
         model.encoder.half_blocks = model.decoder.half_blocks = config.bfloat16
-        self.books = CodebookTrainer(model.quantizer, config.codebook_decay, config.codebook_hits,
-                                     usage, config.beam).to(self.device)
+        self.books = CodebookTrainer(
+            model.quantizer, config.codebook_decay, config.codebook_hits, usage, config.beam
+        ).to(self.device)
         model.encoder.requires_grad_(not config.decoder_only)
         if config.codebook_share:
             if config.codebook_decay < 1 or config.decoder_only or config.beam < 2:
-                raise OptionError("codebooks learn by gradient only with codebook_decay=1, beam=2 or more and not "
-                                  "decoder_only; or set codebook_share=0")
+                raise OptionError(
+                    "codebooks learn by gradient only with codebook_decay=1, beam=2 or more and not "
+                    "decoder_only; or set codebook_share=0"
+                )
             let_learn(model.quantizer)
         self.objective = Objective(model, self.books, config).to(self.device)
         self.parallel = distributed.parallel(self.objective)
@@ -57,8 +68,9 @@ class Trainer:
         if config.adversarial or config.feature:
             self.adversary = Adversary(config, model.config.sample_rate, self.device)
         groups = self._groups()
-        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas,
-                                           weight_decay=config.weight_decay, fused=True)
+        self.optimiser = torch.optim.AdamW(
+            groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
+        )
         self.average = {name: value.detach().clone() for name, value in self._learned()}
         self.workers = workers
         self.batches: Iterator[Tensor] | None = None
@@ -75,16 +87,21 @@ class Trainer:
         wave = [*model.decoder.ups.parameters(), *model.decoder.units.parameters(), *model.decoder.last.parameters()]
         encoder: list[torch.nn.Parameter] = []
         if not config.decoder_only:
-            wave += [*model.encoder.downs.parameters(), *model.encoder.units.parameters(),
-                     *model.encoder.last.parameters()]
+            wave += [
+                *model.encoder.downs.parameters(),
+                *model.encoder.units.parameters(),
+                *model.encoder.last.parameters(),
+            ]
             encoder = [*model.encoder.parameters()]
         slow = {id(p) for p in wave}
         groups = (([*model.decoder.parameters()], 1.0), (encoder, config.encoder_share))
         parts = [([p for p in parameters if id(p) not in slow], share) for parameters, share in groups]
         codes = [model.quantizer.codebooks] if config.codebook_share else []
-        return [{"params": parameters, "share": share}
-                for parameters, share in (*parts, (wave, config.wave_share), (codes, config.codebook_share))
-                if parameters]
+        return [
+            {"params": parameters, "share": share}
+            for parameters, share in (*parts, (wave, config.wave_share), (codes, config.codebook_share))
+            if parameters
+        ]
 
     def _learned(self) -> list[tuple[str, Tensor]]:
         """The names and values of the parameters that learn by gradient."""
@@ -97,8 +114,9 @@ class Trainer:
         plain = Crops(self.crops.corpus, self.crops.samples, config.balance, config.source_power, config.seed)
         refine(quantizer, gather_latents(self.model, plain, frames), rounds=5)
         self.books.restart(quantizer)
-        self.average |= {name: value.detach().clone() for name, value in self._learned()
-                         if name == "quantizer.codebooks"}
+        self.average |= {
+            name: value.detach().clone() for name, value in self._learned() if name == "quantizer.codebooks"
+        }
 
     # -- one step ----------------------------------------------------------------------------------------------
 
@@ -140,8 +158,10 @@ class Trainer:
             self.power = self.objective.power = terms["power"]
         self.drift += 0.02 * (terms["power"] - self.drift) if self.drift else terms["power"]
         if not math.isfinite(terms["loss"]) or (not config.decoder_only and self.drift > 2.5 * self.power):
-            raise DivergedError(f"training diverged at step {self.step} (loss {terms['loss']:.3g}, mean latent power "
-                                f"{self.drift:.3g}); the last checkpoint is kept, resume with a lower rate")
+            raise DivergedError(
+                f"training diverged at step {self.step} (loss {terms['loss']:.3g}, mean latent power "
+                f"{self.drift:.3g}); the last checkpoint is kept, resume with a lower rate"
+            )
         terms["gradient"] = descend(total, self.optimiser, config.clip)
         self._average()
         self.step += 1
@@ -165,11 +185,19 @@ class Trainer:
         self.books.write(self.model.quantizer)
         if distributed.rank():
             return
-        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
-                 "books": self.books.state_dict(), "average": self.average, "step": self.step, "spent": self.spent,
-                 "power": self.power, "torch": torch.get_rng_state(), "numpy": self.rng.bit_generator.state,
-                 "config": self.config.to_json(),
-                 "shape": self.model.config.to_json()}
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "books": self.books.state_dict(),
+            "average": self.average,
+            "step": self.step,
+            "spent": self.spent,
+            "power": self.power,
+            "torch": torch.get_rng_state(),
+            "numpy": self.rng.bit_generator.state,
+            "config": self.config.to_json(),
+            "shape": self.model.config.to_json(),
+        }
         if self.adversary is not None:
             state["adversary"] = self.adversary.state_dict()
         write_checkpoint(self.folder / CHECKPOINT, state)
@@ -214,8 +242,12 @@ class Trainer:
     def export(self, path: Path, generation: int, notes: dict[str, str] | None = None) -> None:
         """Write the averaged weights for use by the codec."""
         hours = f"{(self.spent) / 3600:.2f}"
-        save_model(self.averaged(), path, generation=generation,
-                   notes={"steps": str(self.step), "hours": hours, **(notes or {})})
+        save_model(
+            self.averaged(),
+            path,
+            generation=generation,
+            notes={"steps": str(self.step), "hours": hours, **(notes or {})},
+        )
 
     # -- the run -----------------------------------------------------------------------------------------------
 
@@ -230,8 +262,9 @@ class Trainer:
             record = Record(file)
             while True:
                 # All processes save after the same step, whatever their clocks say: saving needs all of them.
-                share, due = distributed.largest(1.0 if budget.stop else budget.share(self.step),
-                                                 time.monotonic() - saved > save_minutes * 60)
+                share, due = distributed.largest(
+                    1.0 if budget.stop else budget.share(self.step), time.monotonic() - saved > save_minutes * 60
+                )
                 if share >= 1:
                     break
                 if due:
@@ -259,8 +292,13 @@ class Trainer:
     def page(self) -> None:
         """Write the run's page; its clips are the same every time."""
         if distributed.rank() == 0:
-            crops = Crops(self.crops.corpus, 4 * self.model.config.sample_rate, self.config.balance,
-                          self.config.source_power, seed=1)
+            crops = Crops(
+                self.crops.corpus,
+                4 * self.model.config.sample_rate,
+                self.config.balance,
+                self.config.source_power,
+                seed=1,
+            )
             write_page(self.folder, self.averaged(), crops.batch(4), self.step)
 
     def _revive(self) -> None:

@@ -28,8 +28,9 @@ def mel_filters(sample_rate: int, size: int, bands: int) -> Tensor:
 def magnitudes(x: Tensor, window: Tensor) -> Tensor:
     """Magnitudes `[batch, bins, frames]` of `[batch, samples]`, hop a quarter of the window; 1 for a full-scale
     sine."""
-    frames = torch.stft(x, len(window), len(window) // 4, window=window, return_complex=True, center=True,
-                        pad_mode="constant")
+    frames = torch.stft(
+        x, len(window), len(window) // 4, window=window, return_complex=True, center=True, pad_mode="constant"
+    )
     return (frames.real.square() + frames.imag.square() + 1e-12).sqrt() * (2 / window.sum())
 
 

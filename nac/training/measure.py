@@ -13,8 +13,9 @@ from nac.training.objective import Objective
 
 
 @torch.no_grad()
-def measure(model: NacModel, corpus: Corpus, codebooks: int, config: TrainingConfig,
-            seconds: float = 4.0) -> dict[str, dict[str, float]]:
+def measure(
+    model: NacModel, corpus: Corpus, codebooks: int, config: TrainingConfig, seconds: float = 4.0
+) -> dict[str, dict[str, float]]:
     """For each kind of audio the mean loss and its terms over the first `seconds` of every clip, coded with so many
     codebooks.
 

@@ -47,9 +47,9 @@ class Objective(nn.Module):
         hop = model.config.hop
         with torch.set_grad_enabled(torch.is_grad_enabled() and not config.decoder_only):
             latent = model.analyse(F.pad(samples, (0, hop)))
-        quantized, commitment, usage = self.books.quantize(model.quantizer, latent, rate,
-                                                           learn=self.training and not config.decoder_only
-                                                           and config.codebook_decay < 1)
+        quantized, commitment, usage = self.books.quantize(
+            model.quantizer, latent, rate, learn=self.training and not config.decoder_only and config.codebook_decay < 1
+        )
         levels = rate[:, None].expand(-1, latent.shape[1])
         output = model.synthesise(quantized, levels, first_frame)[:, hop:]
         terms = {"mel": self.mel(samples, output), "si_sdr": si_sdr(samples, output).mean()}

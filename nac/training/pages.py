@@ -38,7 +38,9 @@ def write_page(folder: Path, model: NacModel, clips: np.ndarray, step: int) -> N
         plot_run([folder], target / "curves.png")
         (target / "index.html").write_text(
             f"<!doctype html><meta charset='utf-8'><title>{folder.name}</title><h1>{folder.name}, step {step}</h1>"
-            f"<img src='curves.png'>{''.join(rows)}\n", encoding="utf-8")
+            f"<img src='curves.png'>{''.join(rows)}\n",
+            encoding="utf-8",
+        )
     except Exception as error:  # whatever is wrong with a picture, the training it shows is worth more
         log.warning("no page of the run: %s: %s", type(error).__name__, (str(error).splitlines() or [""])[0])
 
@@ -52,7 +54,7 @@ def decode(model: NacModel, clip: np.ndarray, codebooks: int) -> np.ndarray:
     codes = model.quantizer.encode(latent[0], codebooks)
     levels = torch.full((1, frames), codebooks)
     out = model.synthesise(model.quantizer.decode(codes.T[None]), levels)[0]
-    return np.asarray(out[hop:hop + len(clip)].numpy(), np.float32)
+    return np.asarray(out[hop : hop + len(clip)].numpy(), np.float32)
 
 
 def _spectrograms(versions: dict[str, np.ndarray], sample_rate: int, target: Path) -> None:
@@ -60,8 +62,15 @@ def _spectrograms(versions: dict[str, np.ndarray], sample_rate: int, target: Pat
     for index, (name, samples) in enumerate(versions.items()):
         axes = figure.add_subplot(1, len(versions), index + 1)
         picture = spectrogram_db(samples, 256).T
-        axes.imshow(picture, origin="lower", aspect="auto", vmin=-100, vmax=-10, cmap="magma",
-                    extent=(0, len(samples) / sample_rate, 0, sample_rate / 2000))
+        axes.imshow(
+            picture,
+            origin="lower",
+            aspect="auto",
+            vmin=-100,
+            vmax=-10,
+            cmap="magma",
+            extent=(0, len(samples) / sample_rate, 0, sample_rate / 2000),
+        )
         axes.set_title(name)
         axes.set_xlabel("seconds")
         clean_axes(axes)

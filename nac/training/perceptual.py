@@ -70,8 +70,9 @@ class LoudnessLoss(nn.Module):
     def power(self, x: Tensor) -> Tensor:
         """Bark power `[batch, frames, bands]` of `[batch, samples]` at the listening level."""
         level = x.square().mean(-1, keepdim=True).add(1e-12).sqrt().clamp(min=QUIETEST)
-        frames = torch.stft(x * (LISTENING / level), self.size, self.step, window=self.window, return_complex=True,
-                            center=False)
+        frames = torch.stft(
+            x * (LISTENING / level), self.size, self.step, window=self.window, return_complex=True, center=False
+        )
         return (frames.real.square() + frames.imag.square()).transpose(1, 2) @ self.bands
 
     def loudness(self, power: Tensor) -> Tensor:

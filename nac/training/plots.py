@@ -44,7 +44,7 @@ def plot_run(folders: list[Path], target: Path) -> None:
         axis.set_xlabel("hours")
         axis.grid(alpha=0.3)
     panels = len(TERMS) + len(BOOKS)
-    for axis, books in zip(axes.flat[len(TERMS):panels], BOOKS, strict=True):
+    for axis, books in zip(axes.flat[len(TERMS) : panels], BOOKS, strict=True):
         for book in books:
             points = [(row["hours"], row[f"perplexity{book}"]) for row in rows if row.get(f"perplexity{book}", 0) > 1]
             if points:

@@ -39,8 +39,14 @@ def gather_latents(model: NacModel, crops: Crops, frames: int, batch: int = 32) 
 
 
 @torch.inference_mode()
-def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: int = 4, late: float = 0.4,
-           late_rounds: int = 2) -> None:
+def refine(
+    quantizer: ResidualQuantizer,
+    latent: Tensor,
+    rounds: int = 3,
+    beam: int = 4,
+    late: float = 0.4,
+    late_rounds: int = 2,
+) -> None:
     """Refine the codebooks on `[frames, latent]`, block by block.
 
     After the codebooks of the first layer a share `late` of the frames and `late_rounds` serve.
@@ -52,7 +58,7 @@ def refine(quantizer: ResidualQuantizer, latent: Tensor, rounds: int = 3, beam: 
     edges = {*layers, *(edge for edge in ANCHORS if edge < stages), *range(2 * MOST, stages, MOST), stages}
     for first, last in pairwise(sorted(edges)):
         if first == early:
-            residual = residual[:int(len(residual) * late)]
+            residual = residual[: int(len(residual) * late)]
         books = quantizer.codebooks[first:last].cpu().clone()
         size = quantizer.config.codebook_dim(first)
         for turn in range(rounds if first < early else late_rounds):
@@ -71,7 +77,7 @@ def search(residual: Tensor, books: Tensor, size: int, beam: int) -> tuple[Tenso
     out, error = [], 0.0
     laid_out = [Book.of(book) for book in books[:, :, :size]]
     for start in range(0, len(residual), 512):
-        part = residual[start:start + 512]
+        part = residual[start : start + 512]
         codes, left = beam_search(part, laid_out, beam)
         out.append(codes)
         error += float(left.sum())
@@ -84,8 +90,10 @@ def solve(target: Tensor, codes: Tensor, books: Tensor, size: int) -> Tensor:
     total = stages * entries
     columns = codes + torch.arange(stages) * entries
     # A stage counts in the error of the whole block and of every shorter sum that it is part of.
-    counts = [sum(PREFIX if end < stages else 1.0 for end in range(2, stages + 1, 2) if end > stage)
-              for stage in range(stages)]
+    counts = [
+        sum(PREFIX if end < stages else 1.0 for end in range(2, stages + 1, 2) if end > stage)
+        for stage in range(stages)
+    ]
     normal = torch.zeros(total * total)
     for a in range(stages):
         for b in range(a, stages):

@@ -44,23 +44,26 @@ def test_the_fingerprint_knows_every_array():
     assert fingerprint(swapped) == fingerprint(arrays)
 
 
-@pytest.mark.parametrize("change", [
-    lambda a: a.pop("ranks"),
-    lambda a: a.pop("probability"),
-    lambda a: a.pop("2.bias"),
-    lambda a: a.pop("1.3"),
-    lambda a: a.update(ranks=a["ranks"] // 2),
-    lambda a: a.update(ranks=a["ranks"][:, :12]),
-    lambda a: a.update(ranks=a["ranks"].astype(np.int64)),
-    lambda a: a.update(probability=a["probability"] * 0),
-    lambda a: a.update(probability=a["probability"] | 0x4000),
-    lambda a: a.update(probability=a["probability"][1:]),
-    lambda a: a.update({"1.0": a["1.0"][1:]}),
-    lambda a: a.update({"1.0": a["1.0"][:, :15]}),
-    lambda a: a.update({"2.5": a["2.5"][:31]}),
-    lambda a: a.update({"1.0": a["1.0"][0]}),
-    lambda a: a.update({"0.bias": a["0.bias"][:8]}),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.pop("ranks"),
+        lambda a: a.pop("probability"),
+        lambda a: a.pop("2.bias"),
+        lambda a: a.pop("1.3"),
+        lambda a: a.update(ranks=a["ranks"] // 2),
+        lambda a: a.update(ranks=a["ranks"][:, :12]),
+        lambda a: a.update(ranks=a["ranks"].astype(np.int64)),
+        lambda a: a.update(probability=a["probability"] * 0),
+        lambda a: a.update(probability=a["probability"] | 0x4000),
+        lambda a: a.update(probability=a["probability"][1:]),
+        lambda a: a.update({"1.0": a["1.0"][1:]}),
+        lambda a: a.update({"1.0": a["1.0"][:, :15]}),
+        lambda a: a.update({"2.5": a["2.5"][:31]}),
+        lambda a: a.update({"1.0": a["1.0"][0]}),
+        lambda a: a.update({"0.bias": a["0.bias"][:8]}),
+    ],
+)
 def test_wrong_arrays_are_refused(change):
     arrays = make_arrays(**BITS4)
     change(arrays)

@@ -69,7 +69,7 @@ def test_greedy_search_takes_the_nearest_code() -> None:
     for stage in range(14):
         size = model.config.codebook_dim(stage)
         distance = (residual[:, None, :size] - model.quantizer.stage(stage)).square().sum(-1)
-        assert (distance.gather(1, codes[:, stage:stage + 1])[:, 0] <= distance.min(1).values + 1e-4).all()
+        assert (distance.gather(1, codes[:, stage : stage + 1])[:, 0] <= distance.min(1).values + 1e-4).all()
         residual = residual - model.quantizer.codebooks[stage][codes[:, stage]]
 
 
@@ -166,8 +166,20 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, content: bytes) -
         load_model(tmp_path / "absent.safetensors")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"hop": 3}', '{"codebooks": 0}', '{"strides": [4, 4]}',
-                                  '{"low": 100}', '{"encoder_width": 100000000}', '{"codebook_size": "many"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"hop": 3}',
+        '{"codebooks": 0}',
+        '{"strides": [4, 4]}',
+        '{"low": 100}',
+        '{"encoder_width": 100000000}',
+        '{"codebook_size": "many"}',
+    ],
+)
 def test_unknown_configs_are_refused(text: str) -> None:
     with pytest.raises(WeightsError):
         ModelConfig.from_json(text)

@@ -69,7 +69,7 @@ def test_any_cut_of_codes_gives_the_same_samples(sizes: list[int]) -> None:
 def test_encoder_looks_no_further_than_its_frame() -> None:
     samples = speech_like(20 * HOP)[None]
     changed = samples.copy()
-    changed[:, 10 * HOP:] += 0.3
+    changed[:, 10 * HOP :] += 0.3
     with torch.inference_mode():
         before, after = (MODEL.analyse(torch.from_numpy(x)) for x in (samples, changed))
     same = (before == after).all(-1)[0]
@@ -83,8 +83,8 @@ def test_decoder_looks_no_further_than_its_frame() -> None:
     changed[:, 10:] = (changed[:, 10:] + 1) % 64
     before, after = (FrameDecoder(MODEL, 1).push([x]) for x in (codes, changed))
     # The first hop is dropped, so frame 10 gives samples from 9 hops on.
-    np.testing.assert_array_equal(before[:, :9 * HOP], after[:, :9 * HOP])
-    assert np.abs(before[:, 9 * HOP:10 * HOP] - after[:, 9 * HOP:10 * HOP]).max() > 1e-4
+    np.testing.assert_array_equal(before[:, : 9 * HOP], after[:, : 9 * HOP])
+    assert np.abs(before[:, 9 * HOP : 10 * HOP] - after[:, 9 * HOP : 10 * HOP]).max() > 1e-4
 
 
 def test_latency_is_two_frames() -> None:
@@ -133,7 +133,7 @@ def models() -> list[NacModel]:
         return [MODEL]
 
 
-@pytest.fixture(scope="module", params=models(), ids=["small", "packaged"][:len(models())])
+@pytest.fixture(scope="module", params=models(), ids=["small", "packaged"][: len(models())])
 def coded(request: pytest.FixtureRequest) -> tuple[NacModel, np.ndarray, np.ndarray]:
     """A model, codes `[12, frames]` and the samples they make."""
     model: NacModel = request.param
@@ -144,7 +144,7 @@ def coded(request: pytest.FixtureRequest) -> tuple[NacModel, np.ndarray, np.ndar
 
 def with_gap(model: NacModel, codes: np.ndarray, first: int, lost: int) -> np.ndarray:
     decoder = FrameDecoder(model, 1)
-    parts = [decoder.push([codes[:, :first]]), decoder.conceal(lost), decoder.push([codes[:, first + lost:]])]
+    parts = [decoder.push([codes[:, :first]]), decoder.conceal(lost), decoder.push([codes[:, first + lost :]])]
     return np.concatenate(parts, 1)[0]
 
 
@@ -163,11 +163,11 @@ def test_after_a_gap_the_sound_is_soon_what_it_would_have_been(coded: tuple, los
     for first in PLACES:
         patched = with_gap(model, codes, first, lost)
         assert patched.shape == whole.shape
-        np.testing.assert_allclose(patched[:(first - 1) * HOP], whole[:(first - 1) * HOP], atol=1e-5)
+        np.testing.assert_allclose(patched[: (first - 1) * HOP], whole[: (first - 1) * HOP], atol=1e-5)
         end = (first + lost) * HOP
         error = patched - whole
-        soon.append(np.mean(error[end + 5 * HOP:end + 10 * HOP] ** 2) / np.mean(whole ** 2))
-        np.testing.assert_allclose(error[end + 30 * HOP:], 0, atol=1e-4)
+        soon.append(np.mean(error[end + 5 * HOP : end + 10 * HOP] ** 2) / np.mean(whole**2))
+        np.testing.assert_allclose(error[end + 30 * HOP :], 0, atol=1e-4)
     assert 10 * np.log10(np.median(soon)) < -33
     assert 10 * np.log10(np.max(soon)) < -18
 
@@ -184,8 +184,8 @@ def test_a_gap_does_not_click(coded: tuple, lost: int) -> None:
 def test_a_long_gap_is_silent(coded: tuple) -> None:
     model, codes, whole = coded
     patched = with_gap(model, codes, 60, 50)
-    assert np.abs(patched[59 * HOP:60 * HOP]).max() > 0.3 * np.abs(whole[58 * HOP:59 * HOP]).max()
-    assert np.sqrt(np.mean(patched[70 * HOP:108 * HOP] ** 2)) < 0.01 * np.sqrt(np.mean(whole ** 2))
+    assert np.abs(patched[59 * HOP : 60 * HOP]).max() > 0.3 * np.abs(whole[58 * HOP : 59 * HOP]).max()
+    assert np.sqrt(np.mean(patched[70 * HOP : 108 * HOP] ** 2)) < 0.01 * np.sqrt(np.mean(whole**2))
 
 
 @settings(deadline=None, max_examples=20)
@@ -210,6 +210,8 @@ def test_a_gap_at_the_start_or_the_end(lost: int) -> None:
     parts = [decoder.conceal(lost), decoder.push([codes[:, :1]]), decoder.push([codes[:, 1:]]), decoder.conceal(lost)]
     samples = np.concatenate(parts, 1)
     assert samples.shape == (1, (2 * lost + 39) * HOP)
-    assert np.abs(samples[:, :(lost - 1) * HOP]).max() < 1e-2
+    assert np.abs(samples[:, : (lost - 1) * HOP]).max() < 1e-2
     whole = FrameDecoder(MODEL, 1, lost).push([codes])
-    np.testing.assert_allclose(samples[:, (lost + 30) * HOP:(lost + 39) * HOP], whole[:, 30 * HOP:39 * HOP], atol=1e-4)
+    np.testing.assert_allclose(
+        samples[:, (lost + 30) * HOP : (lost + 39) * HOP], whole[:, 30 * HOP : 39 * HOP], atol=1e-4
+    )

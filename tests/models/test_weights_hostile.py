@@ -62,8 +62,15 @@ def test_truncated_anywhere(small_weights: Path, tmp_path: Path) -> None:
     data = small_weights.read_bytes()
     header = 8 + struct.unpack("<Q", data[:8])[0]
     rng = random.Random(0)
-    cuts = [*range(10), header - 1, header, header + 1, len(data) - 1, *(rng.randrange(header) for _ in range(20)),
-            *(rng.randrange(header, len(data)) for _ in range(20))]
+    cuts = [
+        *range(10),
+        header - 1,
+        header,
+        header + 1,
+        len(data) - 1,
+        *(rng.randrange(header) for _ in range(20)),
+        *(rng.randrange(header, len(data)) for _ in range(20)),
+    ]
     for cut in cuts:
         (tmp_path / "cut.safetensors").write_bytes(data[:cut])
         refuses(tmp_path / "cut.safetensors", "cut.safetensors")
@@ -115,24 +122,33 @@ def test_every_missing_tensor(content: tuple[dict[str, Tensor], dict[str, str]],
 def test_every_tensor_of_another_shape(content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path) -> None:
     for name, value in content[0].items():
         for other in (value.flatten()[:-1].clone(), value[None].clone(), value.flatten()[:0].clone()):
-            path = changed(content, tmp_path / "a.safetensors",
-                           lambda tensors, metadata, name=name, other=other: tensors.update({name: other}))
+            path = changed(
+                content,
+                tmp_path / "a.safetensors",
+                lambda tensors, metadata, name=name, other=other: tensors.update({name: other}),
+            )
             refuses(path, "a.safetensors", "damaged" if name.startswith("quantizer.") else name)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
-def test_every_tensor_of_another_kind(content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path,
-                                      dtype: torch.dtype) -> None:
+def test_every_tensor_of_another_kind(
+    content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path, dtype: torch.dtype
+) -> None:
     for name in ("quantizer.codes", "quantizer.steps", "spectrum.deviation", "encoder.out.weight"):
-        path = changed(content, tmp_path / "a.safetensors",
-                       lambda tensors, metadata, name=name: tensors.update({name: tensors[name].to(dtype)}))
+        path = changed(
+            content,
+            tmp_path / "a.safetensors",
+            lambda tensors, metadata, name=name: tensors.update({name: tensors[name].to(dtype)}),
+        )
         refuses(path, "a.safetensors")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_values_that_are_no_numbers(content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path,
-                                    value: float) -> None:
+def test_values_that_are_no_numbers(
+    content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path, value: float
+) -> None:
     for name in ("quantizer.steps", "spectrum.deviation", "encoder.out.weight", "decoder.last.linear.bias"):
+
         def spoil(tensors: dict[str, Tensor], metadata: dict[str, str], name: str = name) -> None:
             tensors[name] = tensors[name].clone()
             tensors[name].view(-1)[-1] = value
@@ -148,8 +164,9 @@ def test_infinities_that_cancel(content: tuple[dict[str, Tensor], dict[str, str]
     refuses(changed(content, tmp_path / "a.safetensors", spoil), "finite")
 
 
-def test_codebooks_that_are_not_those_of_the_fingerprint(content: tuple[dict[str, Tensor], dict[str, str]],
-                                                         tmp_path: Path) -> None:
+def test_codebooks_that_are_not_those_of_the_fingerprint(
+    content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path
+) -> None:
     def code(tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         tensors["quantizer.codes"] = tensors["quantizer.codes"].clone()
         tensors["quantizer.codes"][3, 2, 1] ^= 1
@@ -157,22 +174,42 @@ def test_codebooks_that_are_not_those_of_the_fingerprint(content: tuple[dict[str
     def step(tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         tensors["quantizer.steps"] = tensors["quantizer.steps"] * 1.001
 
-    for change in (code, step, lambda tensors, metadata: metadata.update(fingerprint="00000000"),
-                   lambda tensors, metadata: metadata.update(fingerprint="nonsense"),
-                   lambda tensors, metadata: metadata.pop("fingerprint")):
+    for change in (
+        code,
+        step,
+        lambda tensors, metadata: metadata.update(fingerprint="00000000"),
+        lambda tensors, metadata: metadata.update(fingerprint="nonsense"),
+        lambda tensors, metadata: metadata.pop("fingerprint"),
+    ):
         refuses(changed(content, tmp_path / "a.safetensors", change), "fingerprint")
 
 
 @pytest.mark.parametrize("generation", ["", "new", "1.5", "9" * 5000])
-def test_a_generation_that_is_no_number(content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path,
-                                        generation: str) -> None:
-    path = changed(content, tmp_path / "a.safetensors",
-                   lambda tensors, metadata: metadata.update(generation=generation))
+def test_a_generation_that_is_no_number(
+    content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path, generation: str
+) -> None:
+    path = changed(
+        content, tmp_path / "a.safetensors", lambda tensors, metadata: metadata.update(generation=generation)
+    )
     refuses(path, "generation")
 
 
-@pytest.mark.parametrize("config", ["", "null", "7", "[]", "{}x", '"a"', '{"name": 5, "x": 1}', "[" * 100_000,
-                                    '{"codebooks": 1e999}', '{"codebooks": NaN}', '{"hop": 480}'])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "null",
+        "7",
+        "[]",
+        "{}x",
+        '"a"',
+        '{"name": 5, "x": 1}',
+        "[" * 100_000,
+        '{"codebooks": 1e999}',
+        '{"codebooks": NaN}',
+        '{"hop": 480}',
+    ],
+)
 def test_configs_of_nonsense(content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path, config: str) -> None:
     refuses(changed(content, tmp_path / "a.safetensors", lambda tensors, metadata: metadata.update(config=config)))
 
@@ -181,16 +218,18 @@ WRONG_KINDS = [None, "8", -1, 0, 1.5, True, [], [1], {}, [[1]], 10**30, float("n
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ModelConfig)])
-def test_fields_of_the_config_of_a_wrong_kind_or_size(content: tuple[dict[str, Tensor], dict[str, str]],
-                                                      tmp_path: Path, field: str) -> None:
+def test_fields_of_the_config_of_a_wrong_kind_or_size(
+    content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path, field: str
+) -> None:
     good = json.loads(content[1]["config"])
     for value in WRONG_KINDS:
         fine: dict[str, list[Any]] = {"correction": [0, 1.5], "name": ["8"]}
         if any(type(value) is type(other) and value == other for other in fine.get(field, [])):
             continue
         config = json.dumps({**good, field: value})
-        path = changed(content, tmp_path / "a.safetensors", lambda tensors, metadata, config=config: metadata.update(
-            config=config))
+        path = changed(
+            content, tmp_path / "a.safetensors", lambda tensors, metadata, config=config: metadata.update(config=config)
+        )
         refuses(path)
 
 
@@ -225,19 +264,39 @@ HUGE: list[dict[str, Any]] = [
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are those of POSIX")
-def test_models_too_large_are_refused_before_memory_is_taken(content: tuple[dict[str, Tensor], dict[str, str]],
-                                                             tmp_path: Path) -> None:
+def test_models_too_large_are_refused_before_memory_is_taken(
+    content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path
+) -> None:
     """Each would take from gigabytes to petabytes, or hours; the files themselves are small."""
     good = json.loads(content[1]["config"])
     paths = []
     for number, change in enumerate(HUGE):
         config = json.dumps({**good, **change})
-        paths.append(changed(content, tmp_path / f"{number}.safetensors",
-                             lambda tensors, metadata, config=config: metadata.update(config=config)))
-    paths.append(changed(content, tmp_path / "strides.safetensors", lambda tensors, metadata: metadata.update(
-        config=json.dumps({**good, "strides": [1] * 65_536, "encoder_channels": [1] * 65_535,
-                           "decoder_channels": [1] * 65_535, "encoder_units": [[]] * 65_535,
-                           "decoder_units": [[]] * 65_535}))))
+        paths.append(
+            changed(
+                content,
+                tmp_path / f"{number}.safetensors",
+                lambda tensors, metadata, config=config: metadata.update(config=config),
+            )
+        )
+    paths.append(
+        changed(
+            content,
+            tmp_path / "strides.safetensors",
+            lambda tensors, metadata: metadata.update(
+                config=json.dumps(
+                    {
+                        **good,
+                        "strides": [1] * 65_536,
+                        "encoder_channels": [1] * 65_535,
+                        "decoder_channels": [1] * 65_535,
+                        "encoder_units": [[]] * 65_535,
+                        "decoder_units": [[]] * 65_535,
+                    }
+                )
+            ),
+        )
+    )
     done = subprocess.run([sys.executable, "-c", MEASURE, *map(str, paths)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *lines, megabytes = done.stdout.split()

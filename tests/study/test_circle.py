@@ -24,8 +24,16 @@ def tones(samples: int, count: int, seed: int) -> Tensor:
 
 
 def test_phases_that_were_never_heard_are_predicted() -> None:
-    config = small(representation="complex", architecture="fully-conv", phase="predicted", n_fft=128, hop=32,
-                   seconds=0.125, channels=(12, 16), loss=(("l1", 1.0), ("phase", 1.0)))
+    config = small(
+        representation="complex",
+        architecture="fully-conv",
+        phase="predicted",
+        n_fft=128,
+        hop=32,
+        seconds=0.125,
+        channels=(12, 16),
+        loss=(("l1", 1.0), ("phase", 1.0)),
+    )
     system = make_system(config)
     system.prepare(tones(system.crop, 8, 0))
     unheard = tones(system.crop, 32, 1)
@@ -53,8 +61,11 @@ def test_a_stored_phase_is_true_and_costs_what_it_holds() -> None:
     x, files = sound(4000), {}
     for phase in ("predicted", "transmitted", "griffin-lim"):
         loss = (("l1", 1.0), ("phase", 1.0)) if phase == "predicted" else (("l1", 1.0),)
-        system = prepared(small(representation="complex", architecture="fully-conv", phase=phase, phase_bits=8,
-                                deflate=False, loss=loss))
+        system = prepared(
+            small(
+                representation="complex", architecture="fully-conv", phase=phase, phase_bits=8, deflate=False, loss=loss
+            )
+        )
         files[phase] = len(Coder(system).compress(x, 8000))
         _, beside = system.cut(torch.from_numpy(x))
         if phase == "transmitted":
@@ -69,8 +80,16 @@ def test_a_stored_phase_is_true_and_costs_what_it_holds() -> None:
 def test_a_stored_phase_makes_the_sound_right_where_the_network_knows_none() -> None:
     x, snr = sound(8000), {}
     for phase in ("transmitted", "griffin-lim"):
-        system = prepared(small(representation="log-stft", architecture="none", phase=phase, phase_bits=8, bits=(12,),
-                                quantizer="max-norm"))
+        system = prepared(
+            small(
+                representation="log-stft",
+                architecture="none",
+                phase=phase,
+                phase_bits=8,
+                bits=(12,),
+                quantizer="max-norm",
+            )
+        )
         y = Coder(system).decompress(Coder(system).compress(x, 8000))[0][0]
         snr[phase] = 10 * math.log10(float(np.sum(x**2) / np.sum((x - y) ** 2)))
     assert snr["transmitted"] > 30 > 10 > snr["griffin-lim"]

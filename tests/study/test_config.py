@@ -92,8 +92,13 @@ def test_a_missing_study_is_said(tmp_path: Path) -> None:
         read_study(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("changes", [{"architecture": "transformer", "latent": 33, "code_dim": 3},
-                                     {"representation": "waveform", "channels": (4,) * 5, "hop": 48}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": "transformer", "latent": 33, "code_dim": 3},
+        {"representation": "waveform", "channels": (4,) * 5, "hop": 48},
+    ],
+)
 def test_sizes_that_do_not_fit_are_said(changes: dict[str, object]) -> None:
     with pytest.raises(OptionError, match="system: "):
         make_system(small(**changes))

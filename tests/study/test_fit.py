@@ -40,8 +40,16 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> Non
 
     (tmp_path / "parts").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        fit(parts, loss, broken, tmp_path / "parts", minutes=math.inf, steps=40, learning_rate=0.05,  # type: ignore[arg-type]
-            save_minutes=0)
+        fit(
+            parts,
+            loss,
+            broken,
+            tmp_path / "parts",
+            minutes=math.inf,
+            steps=40,
+            learning_rate=0.05,  # type: ignore[arg-type]
+            save_minutes=0,
+        )
     parts, loss = start()
     assert fit(parts, loss, batch, tmp_path / "parts", minutes=math.inf, steps=40, learning_rate=0.05)  # type: ignore[arg-type]
     assert torch.equal(parts.weight, whole.weight)

@@ -14,8 +14,12 @@ def test_every_coding_comes_back_within_half_a_step(bits: int, channels: int, co
     rng = np.random.default_rng(seed)
     x = rng.uniform(-2, 2, (channels, count)).astype(np.float32)
     bounds = (np.full(channels, -2, np.float32), np.full(channels, 2, np.float32))
-    parts = [Part(channels, count, bits, "uniform", bounds), Part(channels, count, bits, "max-norm"),
-             Part(channels, count, bits, "cyclic"), Part(channels, count, bits, "codes")]
+    parts = [
+        Part(channels, count, bits, "uniform", bounds),
+        Part(channels, count, bits, "max-norm"),
+        Part(channels, count, bits, "cyclic"),
+        Part(channels, count, bits, "codes"),
+    ]
     codes = rng.integers(0, 1 << bits, (channels, count))
     data = pack(parts, [x, x, x, codes])
     assert len(data) == sum(part.size for part in parts)

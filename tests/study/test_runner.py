@@ -21,8 +21,16 @@ from .small import SMALL, sound
 
 pytest.importorskip("matplotlib")
 DEFAULTS = {**SMALL, "loss": {"l1": 1}}
-BASE = {"name": "base", "steps": 2, "minutes": 60.0, "clips": 1, "clip_seconds": 0.5, "examples": 1, "codecs": [],
-        "defaults": DEFAULTS}
+BASE = {
+    "name": "base",
+    "steps": 2,
+    "minutes": 60.0,
+    "clips": 1,
+    "clip_seconds": 0.5,
+    "examples": 1,
+    "codecs": [],
+    "defaults": DEFAULTS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +46,9 @@ def run(audio: Path, out: Path, **changes: object) -> object:
     return run_study(make_study({**BASE, **changes}), audio / "train", audio / "clips", out)
 
 
-def test_a_study_writes_everything_and_is_not_done_twice(audio: Path, tmp_path: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_writes_everything_and_is_not_done_twice(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     systems = [{"name": "a"}, {"name": "b", "representation": "waveform"}]
     results = run(audio, tmp_path, system=systems, griffin_lim=True)
     names = ["a", "a (Griffin–Lim)", "b"]
@@ -62,8 +71,9 @@ def test_a_study_writes_everything_and_is_not_done_twice(audio: Path, tmp_path: 
     assert {row.codec for row in more.rows} == {"a", "b", "c"}
 
 
-def test_what_was_trained_in_another_study_is_taken_from_there(audio: Path, tmp_path: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_trained_in_another_study_is_taken_from_there(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(audio, tmp_path / "one", system=[{"name": "a", "bits": [4]}])
     study = make_study({**BASE, "system": [{"name": "b", "bits": [4, 8]}]})
     before = (tmp_path / "one/systems/a/metrics.csv").read_text()
@@ -72,8 +82,10 @@ def test_what_was_trained_in_another_study_is_taken_from_there(audio: Path, tmp_
         results = run_study(study, audio / "train", audio / "clips", tmp_path / "two", known=[tmp_path / "one"])
     assert {row.codec for row in results.rows} == {"b"}
     assert (tmp_path / "two/systems/b/metrics.csv").read_text() == before
-    one, two = (bench.load_coder(tmp_path / place / "model.safetensors").system.state_dict()
-                for place in ("one/systems/a", "two/systems/b"))
+    one, two = (
+        bench.load_coder(tmp_path / place / "model.safetensors").system.state_dict()
+        for place in ("one/systems/a", "two/systems/b")
+    )
     assert one.keys() == two.keys() and all(one[name].equal(two[name]) for name in one)
 
     trained = []
@@ -214,7 +226,10 @@ def test_the_corpus_is_cut_down(audio: Path) -> None:
 def test_missing_audio_is_said(audio: Path, tmp_path: Path) -> None:
     study = make_study(BASE)
     (tmp_path / "empty").mkdir()
-    for train, clips in ((tmp_path / "empty", audio / "clips"), (audio / "train", tmp_path / "empty"),
-                         (audio / "train", tmp_path / "none")):
+    for train, clips in (
+        (tmp_path / "empty", audio / "clips"),
+        (audio / "train", tmp_path / "empty"),
+        (audio / "train", tmp_path / "none"),
+    ):
         with pytest.raises(AudioError):
             run_study(study, train, clips, tmp_path / "out")

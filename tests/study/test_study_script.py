@@ -35,9 +35,27 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
         (tmp_path / "audio").mkdir(exist_ok=True)
         soundfile.write(tmp_path / "audio" / f"{i}.wav", sound(8000, i), 8000)
     sets = [f"--set={key}={json.dumps(value)}" for key, value in SMALL.items() if key not in ("loss", "channels")]
-    done = call(script, "train", tmp_path / "audio", "--preset", "complex", "--out", tmp_path / "out", "--epochs", 1,
-                "--max-files", 1, "--max-seconds", 0.5, "--channels", "4,6", "--mel-weight", 0.5, "--store-phase",
-                *sets)
+    done = call(
+        script,
+        "train",
+        tmp_path / "audio",
+        "--preset",
+        "complex",
+        "--out",
+        tmp_path / "out",
+        "--epochs",
+        1,
+        "--max-files",
+        1,
+        "--max-seconds",
+        0.5,
+        "--channels",
+        "4,6",
+        "--mel-weight",
+        0.5,
+        "--store-phase",
+        *sets,
+    )
     assert done.exit_code == 0, done.output
     assert "compression, input over latent: " in done.output and "SI-SDR" in done.output
     assert "1 steps" in done.output  # half a second in crops of a quarter, two at a time
@@ -57,21 +75,24 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
     assert soundfile.info(back).frames == 8000
 
 
-@pytest.mark.parametrize("arguments", [
-    ("run", "none.toml", "--train", ".", "--clips", ".", "--out", "{out}"),
-    ("compare", "{out}", "--out", "{out}"),
-    ("document", "none.md", "{out}"),
-    ("document", str(SCRIPT), "{out}"),
-    ("classify", "none", "--out", "{out}"),
-    ("classify", "none", "--features", "nothing", "--out", "{out}"),
-    ("train", "none", "--out", "{out}"),
-    ("train", ".", "--set", "latent=x", "--out", "{out}"),
-    ("train", ".", "--channels", "a", "--out", "{out}"),
-    ("train", ".", "--set", "nothing=1", "--out", "{out}"),
-    ("compress", "none", "none.wav", "{out}/x"),
-    ("decompress", "none", "none", "{out}/x.wav"),
-    ("--quick", "--out", str(SCRIPT)),
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "none.toml", "--train", ".", "--clips", ".", "--out", "{out}"),
+        ("compare", "{out}", "--out", "{out}"),
+        ("document", "none.md", "{out}"),
+        ("document", str(SCRIPT), "{out}"),
+        ("classify", "none", "--out", "{out}"),
+        ("classify", "none", "--features", "nothing", "--out", "{out}"),
+        ("train", "none", "--out", "{out}"),
+        ("train", ".", "--set", "latent=x", "--out", "{out}"),
+        ("train", ".", "--channels", "a", "--out", "{out}"),
+        ("train", ".", "--set", "nothing=1", "--out", "{out}"),
+        ("compress", "none", "none.wav", "{out}/x"),
+        ("decompress", "none", "none", "{out}/x.wav"),
+        ("--quick", "--out", str(SCRIPT)),
+    ],
+)
 def test_failures_are_one_line(script: ModuleType, arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = call(script, *(argument.format(out=tmp_path) for argument in arguments))
     assert done.exit_code == 1
@@ -80,13 +101,21 @@ def test_failures_are_one_line(script: ModuleType, arguments: tuple[str, ...], t
 
 
 def test_wrong_usage(script: ModuleType) -> None:
-    for arguments in ((), ("--quick",), ("--quick", "--out", "x", "compare", "a", "--out", "b"),
-                      ("train", ".", "--minutes", "0", "--out", "x"), ("train", ".", "--epochs", "-1", "--out", "x")):
+    for arguments in (
+        (),
+        ("--quick",),
+        ("--quick", "--out", "x", "compare", "a", "--out", "b"),
+        ("train", ".", "--minutes", "0", "--out", "x"),
+        ("train", ".", "--epochs", "-1", "--out", "x"),
+    ):
         assert call(script, *arguments).exit_code == 2
 
 
 def test_nothing_else_in_nac_knows_the_bench() -> None:
     root = Path(nac.__file__).parent
-    knowing = [path for path in root.rglob("*.py") if "nac.study" in path.read_text(encoding="utf-8")
-               and path.parent != root / "study"]
+    knowing = [
+        path
+        for path in root.rglob("*.py")
+        if "nac.study" in path.read_text(encoding="utf-8") and path.parent != root / "study"
+    ]
     assert not knowing

@@ -51,11 +51,12 @@ def test_any_length_goes_to_bytes_and_back(representation: str, architecture: st
 @pytest.mark.parametrize("quantizer", ["uniform", "max-norm"])
 def test_without_a_network_bits_alone_decide_what_is_lost(representation: str, quantizer: str) -> None:
     phase = "predicted" if representation == "complex" else "transmitted"
-    config = small(representation=representation, architecture="none", phase=phase, phase_bits=0,
-                   quantizer=quantizer, bits=(4, 16))
+    config = small(
+        representation=representation, architecture="none", phase=phase, phase_bits=0, quantizer=quantizer, bits=(4, 16)
+    )
     system = prepared(config)
     x = sound(5000)
-    system.calibrate([torch.from_numpy(x[:system.crop])[None]])
+    system.calibrate([torch.from_numpy(x[: system.crop])[None]])
     coder = Coder(system)
     errors = [np.mean((coder.decompress(coder.compress(x, 8000, bits))[0][0] - x) ** 2) for bits in (4, 16)]
     assert errors[0] > 1e-5 and (quantizer == "uniform" or errors[1] < 1e-7)
@@ -91,8 +92,10 @@ def test_a_variational_autoencoder_samples_in_training_alone() -> None:
         out, penalty = system.network(features)
         assert torch.equal(out, system.network(features)[0])
         mean, spread = system.network.moments(features)  # type: ignore[operator]
-        assert penalty == pytest.approx(float(
-            1e-3 * 0.5 * (mean**2 + spread.exp() - spread - 1).mean()), rel=1e-4) and float(penalty) > 0
+        assert (
+            penalty == pytest.approx(float(1e-3 * 0.5 * (mean**2 + spread.exp() - spread - 1).mean()), rel=1e-4)
+            and float(penalty) > 0
+        )
 
 
 def test_codebooks_follow_the_latent() -> None:
@@ -105,8 +108,17 @@ def test_codebooks_follow_the_latent() -> None:
         for _ in range(60):
             system.network(features)
         assert float(system.eval().network(features)[1]) < 0.7 * before  # type: ignore[arg-type]
-        more = [float((system.network.decode([system.network.encode(features)[0][:, :n]]) -
-                       system.network.decode([system.network.encode(features)[0]])).square().mean()) for n in (1, 2)]
+        more = [
+            float(
+                (
+                    system.network.decode([system.network.encode(features)[0][:, :n]])
+                    - system.network.decode([system.network.encode(features)[0]])
+                )
+                .square()
+                .mean()
+            )
+            for n in (1, 2)
+        ]
     assert more[1] < more[0]
 
 
@@ -133,8 +145,19 @@ def test_other_rates_and_channels_are_converted() -> None:
 @pytest.mark.parametrize("seconds", [1.0, 3.0])
 def test_other_rates_and_lengths_of_chunks(sample_rate: int, seconds: float) -> None:
     for representation in ("log-mel", "waveform"):
-        coder = Coder(prepared(small(sample_rate=sample_rate, seconds=seconds, representation=representation,
-                                     n_fft=1024, hop=256, latent=512, phase="griffin-lim")))
+        coder = Coder(
+            prepared(
+                small(
+                    sample_rate=sample_rate,
+                    seconds=seconds,
+                    representation=representation,
+                    n_fft=1024,
+                    hop=256,
+                    latent=512,
+                    phase="griffin-lim",
+                )
+            )
+        )
         assert abs(coder.system.crop / sample_rate - seconds) < 0.15 * seconds
         y, rate = coder.decompress(coder.compress(sound(2 * sample_rate, rate=sample_rate), sample_rate))
         assert y.shape == (1, 2 * sample_rate) and rate == sample_rate
@@ -157,14 +180,14 @@ def test_damage_and_other_systems_are_said() -> None:
             coder.decompress(bad)
     for place in range(9, len(data), 97):
         with pytest.raises(DamagedError):
-            coder.decompress(data[:place] + bytes([data[place] ^ 1]) + data[place + 1:])
+            coder.decompress(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
     with pytest.raises(WeightsError, match="another system"):
         Coder(prepared(small(seed=1))).decompress(data)
     # A header that claims more than there is, with a checksum that fits.
     for setting, samples in ((8, 1 << 30), (8, 100_000), (7, 1000)):
         fields = [*HEADER.unpack_from(data)]
         fields[3], fields[5] = setting, samples
-        forged = HEADER.pack(*fields) + data[HEADER.size:-4]
+        forged = HEADER.pack(*fields) + data[HEADER.size : -4]
         with pytest.raises(DamagedError):
             coder.decompress(forged + struct.pack(">I", zlib.crc32(forged)))
 

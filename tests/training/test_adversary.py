@@ -11,14 +11,21 @@ from nac.training.discriminators import Discriminators, feature_loss, fool_loss,
 from nac.training.loop import CHECKPOINT
 from tests.training.test_training import CONFIG, crops, trainer
 
-GAME = {"adversarial": 0.1, "feature": 0.1, "judge_steps": 1, "judged_seconds": 0.2, "judge_windows": (512, 256),
-        "judge_channels": 4}
+GAME = {
+    "adversarial": 0.1,
+    "feature": 0.1,
+    "judge_steps": 1,
+    "judged_seconds": 0.2,
+    "judge_windows": (512, 256),
+    "judge_channels": 4,
+}
 
 
 def test_discriminators_learn_to_tell_noisy_from_clean() -> None:
     torch.manual_seed(0)
-    game = Adversary(dataclasses.replace(CONFIG, **{**GAME, "judge_steps": 1000, "judge_rate": 2e-3}), 24_000,
-                     torch.device("cpu"))
+    game = Adversary(
+        dataclasses.replace(CONFIG, **{**GAME, "judge_steps": 1000, "judge_rate": 2e-3}), 24_000, torch.device("cpu")
+    )
     clean = torch.from_numpy(crops(1).batch(4))
     losses = [float(game.play(clean, clean + 0.02 * torch.randn_like(clean), 0)[1]["judge"]) for _ in range(40)]
     assert losses[-1] < 0.6 * losses[0]

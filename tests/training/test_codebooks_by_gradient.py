@@ -35,7 +35,7 @@ def test_the_gradient_reaches_the_codes_in_use_and_what_they_code() -> None:
     assert gradient is not None
     assert torch.equal(gradient.abs().amax(2) > 0, usage > 0)
     for index in range(12):
-        assert not gradient[index, :, model.config.codebook_dim(index):].any()
+        assert not gradient[index, :, model.config.codebook_dim(index) :].any()
     # Every stage has what all its frames' gradients add up to.
     size = model.config.codebook_dim(0)
     torch.testing.assert_close(gradient[0].sum(0)[:size], weights.sum((0, 1))[:size], atol=1e-4, rtol=1e-4)
@@ -81,8 +81,9 @@ def test_refined_codebooks_stay_refined(tmp_path: Path, changes: dict[str, float
     torch.testing.assert_close(run.averaged().quantizer.codebooks.detach(), refined)
 
 
-@pytest.mark.parametrize("changes", [{}, {"codebook_decay": 1.0, "decoder_only": True},
-                                     {"codebook_decay": 1.0, "beam": 1}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"codebook_decay": 1.0, "decoder_only": True}, {"codebook_decay": 1.0, "beam": 1}]
+)
 def test_two_ways_to_learn_at_once_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(OptionError, match="codebook_share=0"):
         trainer(tmp_path, codebook_share=0.5, **changes)

@@ -33,8 +33,13 @@ distributed.stop()
 
 
 def torchrun(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                           *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -82,12 +87,29 @@ def test_the_script_runs_under_torchrun(tmp_path: Path) -> None:
         path = tmp_path / "audio" / "speech" / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, speech_like(48_000, seed=number), 24_000)
-    shapes = {"encoder_width": 24, "decoder_width": 24, "encoder_blocks": 1, "decoder_blocks": 1, "codebooks": 12,
-              "codebook_size": 64, "layers": [[0, 40]]}
+    shapes = {
+        "encoder_width": 24,
+        "decoder_width": 24,
+        "encoder_blocks": 1,
+        "decoder_blocks": 1,
+        "codebooks": 12,
+        "codebook_size": 64,
+        "layers": [[0, 40]],
+    }
     settings = {"batch": 2, "seconds": 0.5, "rates": [[12, 1.0]]}
-    torchrun("scripts/train.py", str(tmp_path / "audio"), "--out", str(tmp_path / "run"), "--steps", "3",
-             "--fit-frames", "2000", "--page-minutes", "0",
-             *(f"--model-set={key}={json.dumps(value)}" for key, value in shapes.items()),
-             *(f"--set={key}={json.dumps(value)}" for key, value in settings.items()))
+    torchrun(
+        "scripts/train.py",
+        str(tmp_path / "audio"),
+        "--out",
+        str(tmp_path / "run"),
+        "--steps",
+        "3",
+        "--fit-frames",
+        "2000",
+        "--page-minutes",
+        "0",
+        *(f"--model-set={key}={json.dumps(value)}" for key, value in shapes.items()),
+        *(f"--set={key}={json.dumps(value)}" for key, value in settings.items()),
+    )
     assert (tmp_path / "run" / "model.safetensors").stat().st_size > 10_000
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 2

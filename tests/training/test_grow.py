@@ -33,8 +33,10 @@ def test_a_grown_model_sounds_as_before_and_all_of_it_learns() -> None:
         assert isinstance(gradient, torch.Tensor) and gradient.any()
 
 
-@pytest.mark.parametrize("change", [{"decoder_blocks": 1}, {"decoder_width": 32}, {"codebooks": 5},
-                                    {"encoder_blocks": 1, "decoder_blocks": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [{"decoder_blocks": 1}, {"decoder_width": 32}, {"codebooks": 5}, {"encoder_blocks": 1, "decoder_blocks": 3}],
+)
 def test_other_shapes_are_refused(change: dict[str, int]) -> None:
     model = small_model(codebooks=4)
     with pytest.raises(OptionError, match="only grow"):
@@ -42,8 +44,12 @@ def test_other_shapes_are_refused(change: dict[str, int]) -> None:
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments, "--page-minutes", "0", "--set=batch=2"],
-                          capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments, "--page-minutes", "0", "--set=batch=2"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
 
 def test_training_goes_on_from_smaller_weights(tmp_path: Path) -> None:
@@ -51,8 +57,18 @@ def test_training_goes_on_from_smaller_weights(tmp_path: Path) -> None:
     number = save_model(small_model(codebooks=12), start, generation=0)
     audio.mkdir()
     soundfile.write(audio / "a.wav", speech_like(60_000), 24_000)
-    done = run(str(audio), "--init", str(start), "--out", str(out), "--steps", "2", "--model-set=decoder_blocks=3",
-               "--set=codebook_decay=1", "--set=rates=[[12, 1.0]]")
+    done = run(
+        str(audio),
+        "--init",
+        str(start),
+        "--out",
+        str(out),
+        "--steps",
+        "2",
+        "--model-set=decoder_blocks=3",
+        "--set=codebook_decay=1",
+        "--set=rates=[[12, 1.0]]",
+    )
     assert done.returncode == 0, done.stderr
     model, notes = load_model(out / "model.safetensors")
     assert model.config.decoder_blocks == 3 and notes["fingerprint"] == f"{number:08x}"

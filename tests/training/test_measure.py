@@ -58,8 +58,11 @@ def test_the_command_prints_a_row_for_each_and_refuses_in_one_line(tmp_path: Pat
     rows = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
     assert done.returncode == 0 and [row[:3] for row in rows] == [["| w.safetensors", "speech", n] for n in "24"]
     assert all(float(row[3]) > 0 for row in rows)
-    for arguments in ((tmp_path / "none", weights), (tmp_path / "clips", tmp_path / "none.safetensors"),
-                      (tmp_path / "clips", weights, "--codebooks", 13)):
+    for arguments in (
+        (tmp_path / "none", weights),
+        (tmp_path / "clips", tmp_path / "none.safetensors"),
+        (tmp_path / "clips", weights, "--codebooks", 13),
+    ):
         done = run(*arguments)
         assert done.returncode and not done.stdout.splitlines()[2:] and "Traceback" not in done.stderr
         assert len(done.stderr.strip().splitlines()) <= 4

@@ -93,11 +93,32 @@ def test_fine_tuning_lowers_the_loss_on_a_tiny_set(tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir(exist_ok=True)
         soundfile.write(tmp_path / "mine" / f"{number}.wav", speech_like(36_000, seed=number), 24_000)
     script = Path(__file__).parents[2] / "scripts" / "train.py"
-    subprocess.run([sys.executable, str(script), str(tmp_path / "mine"), "--init", str(start), "--out",
-                    str(tmp_path / "run"), "--steps", "40", "--page-minutes", "0", "--set=batch=2",
-                    "--set=learning_rate=0.002", "--set=warmup=5", "--set=ema=0.9", "--set=rates=[[12, 1.0]]",
-                    "--set=speed=0", "--set=reverb=0", "--set=equaliser=0"], check=True,
-                   capture_output=True, timeout=240)
+    subprocess.run(
+        [
+            sys.executable,
+            str(script),
+            str(tmp_path / "mine"),
+            "--init",
+            str(start),
+            "--out",
+            str(tmp_path / "run"),
+            "--steps",
+            "40",
+            "--page-minutes",
+            "0",
+            "--set=batch=2",
+            "--set=learning_rate=0.002",
+            "--set=warmup=5",
+            "--set=ema=0.9",
+            "--set=rates=[[12, 1.0]]",
+            "--set=speed=0",
+            "--set=reverb=0",
+            "--set=equaliser=0",
+        ],
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
     clips = torch.from_numpy(crops(7).batch(8))
     losses = []
     for weights in (start, tmp_path / "run" / "model.safetensors"):
@@ -210,8 +231,9 @@ def test_a_page_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pyt
     assert "no page" in caplog.text and run.step == 1
 
 
-def test_a_fault_in_a_picture_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_a_picture_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fault(*_: object) -> None:
         raise ValueError("no such panel")
 
@@ -248,7 +270,10 @@ def test_folders_become_kinds_and_sources(tmp_path: Path, caplog: pytest.LogCapt
     (tmp_path / "broken.wav").write_bytes(b"RIFF nonsense")
     found = load_corpus(tmp_path, 24_000)
     assert {kind: sorted(sources) for kind, sources in found.clips.items()} == {
-        "audio": ["c"], "music": ["b"], "speech": ["x"]}
+        "audio": ["c"],
+        "music": ["b"],
+        "speech": ["x"],
+    }
     assert abs(found.seconds - 3) < 0.01
     assert [Path(name).name for name in found.skipped] == ["broken.wav"] and "broken.wav" in caplog.text
     assert abs(int(np.median(found.clips["speech"]["x"][0])) - 8192) < 5
@@ -283,7 +308,7 @@ def test_short_clips_are_padded_and_silence_is_skipped() -> None:
 def quantized(stages: int = 6, frames: int = 64, beam: int = 1) -> tuple[NacModel, CodebookTrainer, torch.Tensor]:
     model = small_model(codebooks=12)
     latent = torch.randn(2, frames // 2, model.config.latent_dim) * 0.1
-    latent[..., model.config.codebook_dim(stages - 1):] = 0
+    latent[..., model.config.codebook_dim(stages - 1) :] = 0
     return model, CodebookTrainer(model.quantizer, 0.9, 1.0, beam=beam), latent
 
 
@@ -362,8 +387,10 @@ def test_the_start_uses_every_codebook() -> None:
     usage = initialise(model, corpus(), FitConfig(frames=3000, late_frames=1500))
     assert float(perplexity(usage)[0]) > 12 and float(perplexity(usage).min()) > 4
     latent = model.analyse(torch.from_numpy(crops(5).batch(4))).detach()
-    errors = [float((model.quantizer.decode(model.quantizer.encode(latent[0], n).T[None])[0] - latent[0])
-                    .square().sum()) for n in (1, 4, 12, 14)]
+    errors = [
+        float((model.quantizer.decode(model.quantizer.encode(latent[0], n).T[None])[0] - latent[0]).square().sum())
+        for n in (1, 4, 12, 14)
+    ]
     assert errors == sorted(errors, reverse=True) and errors[3] < 0.6 * errors[0]
 
 
@@ -372,7 +399,7 @@ def test_refining_lowers_the_error_of_the_search() -> None:
     initialise(model, corpus(), FitConfig(frames=2000, late_frames=1000))
     with torch.inference_mode():
         latent = model.analyse(torch.from_numpy(crops(5).batch(40))).flatten(0, 1)
-        latent[:, model.config.codebook_dim(0):] = 0
+        latent[:, model.config.codebook_dim(0) :] = 0
 
     def error() -> float:
         codes = model.quantizer.encode(latent, 12, beam=4)
