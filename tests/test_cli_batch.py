@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from nac.cli.batch import AUDIO_EXTENSIONS, NAC_EXTENSIONS, Job, plan, run_all
+from nac.cli.batch import run_all
+from nac.cli.jobs import Job
+from nac.cli.paths import plan
 from nac.errors import NacError, OptionError, WeightsError
+from nac.extensions import AUDIO_EXTENSIONS, NAC_EXTENSIONS
 from nac.files import NewFile
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nac.cli.batch import is_free
-from nac.cli.guard import DAMAGED, FAILED, say
+from nac.cli.guard import DAMAGED, FAILED, echo_error
 from nac.cli.options import damage_line
+from nac.cli.paths import is_free
 from nac.errors import OptionError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def compare(
             reference, decoded, kind=kind, metrics=metrics or None, model=model, plot=plot, progress=step
         )
     for hint in result.hints:
-        say(hint)
+        echo_error(hint)
     click.echo(result.json() if as_json else result.csv() if as_csv else result.text(), nl=not as_csv)
     if metrics and result.hints:  # what was asked for by name is not there
         return FAILED
@@ -82,14 +82,14 @@ def _say_damage(result: Comparison) -> bool:
         report = check(path)
         if report.metadata is not None and report.damage:
             for damage in report.damage:
-                say(f"{path}: {damage_line(damage, report.metadata.frame_rate)}")
+                echo_error(f"{path}: {damage_line(damage, report.metadata.frame_rate)}")
             found = True
     return found
 
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[int, int], None] | None]:
-    """Gives a function for the pairs done and in all, that draws a bar once there are several; None without a terminal."""
+    """Yield a function of (pairs done, pairs in all) drawing a bar of several pairs, or None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from nac.cli import options
-from nac.cli.batch import AUDIO_EXTENSIONS, NAC_EXTENSIONS, STDIO, Job, plan, run_all
-from nac.cli.guard import DAMAGED, say
+from nac.cli.batch import run_all
+from nac.cli.guard import DAMAGED, echo_error
+from nac.cli.jobs import STDIO, Job
+from nac.cli.paths import plan
 from nac.cli.progress import progress
 from nac.errors import OptionError
+from nac.extensions import AUDIO_EXTENSIONS, NAC_EXTENSIONS
 from nac.files import is_special
 
 if TYPE_CHECKING:
@@ -115,5 +118,5 @@ def _length(source: str) -> float | None:
 def _report_damage(source: str, report: DecodeReport) -> int:
     """Say what was lost and when; returns the exit code."""
     for damage in report.damage:
-        say(f"{options.shown_name(source)}: {options.damage_line(damage, report.metadata.frame_rate)}")
+        echo_error(f"{options.shown_name(source)}: {options.damage_line(damage, report.metadata.frame_rate)}")
     return DAMAGED if report.damage else 0

@@ -9,16 +9,19 @@ from typing import BinaryIO
 import click
 
 from nac.cli import options
-from nac.cli.batch import NAC_EXTENSIONS, STDIO, Job, is_free, plan, run_all
-from nac.cli.guard import DAMAGED, FAILED, blaming, describe, say
+from nac.cli.batch import run_all
+from nac.cli.guard import DAMAGED, FAILED, attribute_errors_to, describe, echo_error
+from nac.cli.jobs import STDIO, Job
+from nac.cli.paths import is_free, plan
 from nac.errors import NacError, OptionError
+from nac.extensions import NAC_EXTENSIONS
 from nac.files import standard_output
 
 
 def _write(target: str, work: Callable[[str | BinaryIO], object]) -> None:
     """Let `work` write a target: a path, or standard output."""
     if target != STDIO:
-        with blaming(target):
+        with attribute_errors_to(target):
             work(target)
         return
     stream = standard_output()
@@ -99,7 +102,7 @@ def trim(
     def work(place: str | BinaryIO) -> None:
         made = trim_file(options.source_of(source), place, start, end)
         if not quiet and abs(made.start - start) > 0.0005:
-            say(f"the part begins at {options.show_time(made.start)}, where a frame begins")
+            echo_error(f"the part begins at {options.show_time(made.start)}, where a frame begins")
 
     _write(target, work)
     return 0
@@ -173,7 +176,7 @@ def test(files: tuple[str, ...], quiet: bool) -> int:
         if report.metadata is None:
             raise NacError("version 0 has no checksums, so it cannot be tested")
         for damage in report.damage:
-            say(f"{name}: {options.damage_line(damage, report.metadata.frame_rate)}")
+            echo_error(f"{name}: {options.damage_line(damage, report.metadata.frame_rate)}")
         if report.damage:
             code = DAMAGED
         elif not quiet:
@@ -187,11 +190,11 @@ def _each(files: tuple[str, ...], work: Callable[[str], None]) -> int:
     code = 0
     for path in files:
         try:
-            with blaming(path):
+            with attribute_errors_to(path):
                 work(path)
         except BrokenPipeError:
             raise
         except (NacError, OSError) as error:
-            say(describe(error, options.shown_name(path)))
+            echo_error(describe(error, options.shown_name(path)))
             code = FAILED
     return code

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import click
 
 from nac.cli import options
-from nac.cli.batch import AUDIO_EXTENSIONS, NAC_EXTENSIONS, STDIO, Job, plan, run_all
+from nac.cli.batch import run_all
+from nac.cli.jobs import STDIO, Job
+from nac.cli.paths import plan
 from nac.cli.progress import progress
+from nac.extensions import AUDIO_EXTENSIONS, NAC_EXTENSIONS
 from nac.files import is_special
 
 

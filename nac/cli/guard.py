@@ -24,7 +24,7 @@ class Terminated(BaseException):
     """The process was asked to end (SIGTERM, or its terminal went away)."""
 
 
-def say(message: str) -> None:
+def echo_error(message: str) -> None:
     """One line on standard error; standard output belongs to data."""
     click.echo(f"nac: {message}", err=True)
 
@@ -53,7 +53,7 @@ def code_of(error: BaseException) -> int:
 
 
 @contextlib.contextmanager
-def blaming(path: str) -> Iterator[None]:
+def attribute_errors_to(path: str) -> Iterator[None]:
     """Let errors of the system that name no file, such as a full disk, name this one."""
     try:
         yield
@@ -81,10 +81,10 @@ class GuardedGroup(click.Group):
             _forget_stdout()
             code = FAILED
         except (NacError, OSError, MemoryError) as error:
-            say(describe(error))
+            echo_error(describe(error))
             code = code_of(error)
         except KeyboardInterrupt:
-            say("interrupted")
+            echo_error("interrupted")
             code = INTERRUPTED
         except Terminated:
             code = TERMINATED
@@ -105,7 +105,7 @@ def shown_warnings() -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if category.__module__.startswith("nac."):
-            say(str(message))
+            echo_error(str(message))
         else:
             before(message, category, *place, **more)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nac.cli.guard import DAMAGED, FAILED, describe, say
+from nac.cli.guard import DAMAGED, FAILED, describe, echo_error
 from nac.cli.options import damage_line, printable, show_time, shown_name, source_of
 from nac.cli.weights import Weights, find_weights
 from nac.errors import NacError
@@ -37,7 +37,7 @@ def info(files: tuple[str, ...], as_json: bool, model: str | None) -> int:
         try:
             report = check(source_of(path))
         except (NacError, OSError) as error:
-            say(describe(error, shown_name(path)))
+            echo_error(describe(error, shown_name(path)))
             code = FAILED
             continue
         if as_json:

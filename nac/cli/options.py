@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
-from nac.cli.guard import say
+from nac.cli.guard import echo_error
 from nac.errors import OptionError
 from nac.settings import ENTROPY_DEFAULT
 
@@ -71,7 +71,9 @@ def snap_kbps(wanted: float, quiet: bool = False) -> int:
         raise OptionError(f"{wanted} is no bit rate; whole numbers from {MIN_KBPS} to {MAX_KBPS} kbps are possible")
     nearest = min(max(math.ceil(wanted - 0.5), MIN_KBPS), MAX_KBPS)
     if nearest != wanted and not quiet:
-        say(f"coding at {nearest} kbps, the nearest to {wanted:g}: bit rates are whole, {MIN_KBPS} to {MAX_KBPS} kbps")
+        echo_error(
+            f"coding at {nearest} kbps, the nearest to {wanted:g}: bit rates are whole, {MIN_KBPS} to {MAX_KBPS} kbps"
+        )
     return nearest
 
 

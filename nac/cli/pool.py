@@ -11,8 +11,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from types import FrameType
 
-from nac.cli.batch import Job, Outcome, Task, attempt
 from nac.cli.guard import TERMINATED, shown_warnings
+from nac.cli.jobs import Job, Outcome, Task, attempt
 from nac.errors import NacError
 
 _works: dict[Task, Callable[[Job], int]] = {}
