@@ -19,10 +19,10 @@ import click
 from nac.audio import AudioWriter
 from nac.cli.pool import processors
 from nac.errors import NacError
-from nac.evaluation.codecs import TOOLS
-from nac.evaluation.commands import NAC, RATE, edits, lengths_up_to, over_length, run_command, start_up
-from nac.evaluation.plots import new_figure, save
-from nac.evaluation.speed import PEERS, Speed, measure, measure_tool, test_signal
+from nac.evaluation.benchmark.commands import NAC, RATE, edits, lengths_up_to, over_length, run_command, start_up
+from nac.evaluation.benchmark.speed import PEERS, Speed, measure, measure_tool, test_signal
+from nac.evaluation.codecs.tools import TOOLS
+from nac.evaluation.report.plots import new_figure, save
 
 TOOL_NAMES = {"opus": "Opus", "mp3": "MP3"}
 
@@ -90,7 +90,7 @@ def main(
 
 def draw(minutes: float, chart: Path) -> None:
     """The chart of time and memory over lengths up to so many minutes."""
-    from nac.evaluation.speed_charts import length_chart
+    from nac.evaluation.benchmark.charts import length_chart
 
     save(length_chart(list(over_length(lengths_up_to(60 * minutes)))), chart)
     click.echo(f"wrote {chart}", err=True)
@@ -172,7 +172,7 @@ def editing() -> None:
 def complexity() -> None:
     """The table of what the packaged model is made of."""
     from nac.codec import Codec, beam_width
-    from nac.evaluation.complexity import parts
+    from nac.evaluation.benchmark.complexity import parts
 
     beams = {"greedy": 1, f"default ({beam_width('default')} paths)": beam_width("default")}
     table(

@@ -22,17 +22,17 @@ from tqdm import tqdm
 
 from nac.audio import AudioWriter
 from nac.errors import NacError, OptionError
-from nac.evaluation.cache import default_folder
 from nac.evaluation.clips import Clip, choose, find_clips
 from nac.evaluation.codecs import Codec, Nac, Rates, known_codecs, parse_codecs, parse_rates
-from nac.evaluation.examples import decoded_versions, make_example
-from nac.evaluation.made_sound import made_sound
 from nac.evaluation.metrics import METRICS, unavailable
-from nac.evaluation.plots import new_figure, plot_spectrograms
-from nac.evaluation.report import fewer, mean_table, write_report
-from nac.evaluation.summary import summarise
-from nac.evaluation.sweep import available, sweep
-from nac.evaluation.tables import aligned
+from nac.evaluation.report.examples import decoded_versions, make_example
+from nac.evaluation.report.plots import new_figure, plot_spectrograms
+from nac.evaluation.report.tables import aligned
+from nac.evaluation.report.write import fewer, mean_table, write_report
+from nac.evaluation.sweep.cache import default_folder
+from nac.evaluation.sweep.runner import available, sweep
+from nac.evaluation.sweep.summary import summarise
+from nac.evaluation.synthetic import made_sound
 
 ALL = ("nac:1,3,6,12,24", "opus:6,8,12,16,24")  # measured, and drawn, unless others are named
 PICTURED = ("nac:6", "opus:6,12")

@@ -13,7 +13,7 @@ from nac.format.entropy_tables import save_tables, tables_path
 from nac.models.weights import load_model
 from nac.settings import beam_width
 from nac.training.config import TrainingConfig
-from nac.training.data import Crops, load_corpus
+from nac.training.data.corpus import Crops, load_corpus
 from nac.training.tables import crop_samples, fit_tables, gather_codes
 
 

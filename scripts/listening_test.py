@@ -7,11 +7,10 @@ from pathlib import Path
 import click
 
 from nac.errors import NacError
-from nac.evaluation.cache import default_folder
 from nac.evaluation.clips import choose, find_clips
 from nac.evaluation.codecs import Nac, parse_codecs, parse_rates
-from nac.evaluation.listening import listening_page, make_items
-from nac.evaluation.listening_scores import (
+from nac.evaluation.listening.page import listening_page, make_items
+from nac.evaluation.listening.scores import (
     discrimination,
     discrimination_table,
     read_answers,
@@ -20,8 +19,9 @@ from nac.evaluation.listening_scores import (
     scores_csv,
     screen,
 )
-from nac.evaluation.sweep import available
-from nac.evaluation.tables import aligned
+from nac.evaluation.report.tables import aligned
+from nac.evaluation.sweep.cache import default_folder
+from nac.evaluation.sweep.runner import available
 from nac.files import NewFile
 
 

@@ -31,8 +31,8 @@ from tqdm import tqdm
 from nac.audio import AudioWriter
 from nac.errors import NacError, OptionError
 from nac.evaluation.clips import load_audio
-from nac.evaluation.plots import new_figure
-from nac.evaluation.tables import aligned, cell, heading
+from nac.evaluation.report.plots import new_figure
+from nac.evaluation.report.tables import aligned, cell, heading
 from nac.files import NewFile
 from nac.study.classify import judge, read_clips, write_verdicts
 from nac.study.coder import load_coder

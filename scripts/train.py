@@ -22,12 +22,12 @@ from nac.errors import NacError, OptionError
 from nac.models.config import ModelConfig, tuples
 from nac.models.model import NacModel
 from nac.models.weights import load_model
+from nac.training.codebooks.initialise import FitConfig, initialise
 from nac.training.config import TrainingConfig
-from nac.training.data import Crops, load_corpus
+from nac.training.data.corpus import Crops, load_corpus
 from nac.training.distributed import rank, start, stop
 from nac.training.grow import grow
-from nac.training.initialise import FitConfig, initialise
-from nac.training.loop import CHECKPOINT, Budget, Trainer, model_of, read_checkpoint
+from nac.training.trainer import CHECKPOINT, Budget, Trainer, model_of, read_checkpoint
 
 
 @click.command()

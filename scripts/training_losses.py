@@ -14,7 +14,7 @@ import click
 from nac.errors import NacError
 from nac.models.weights import load_model
 from nac.training.config import TrainingConfig
-from nac.training.data import load_corpus
+from nac.training.data.corpus import load_corpus
 from nac.training.measure import measure
 
 TERMS = ("loss", "mel", "si_sdr", "loudness", "neurogram", "level", "envelope", "commitment")

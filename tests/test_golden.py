@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nac
-from nac.evaluation.spectra import mel_distance
+from nac.evaluation.metrics.spectra import mel_distance
 from nac.format.layout import ENTROPY
 from tests.sounds import golden_sound
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nac.audio import known_formats, open_audio
 from nac.errors import AudioError, NacError
-from nac.evaluation.perceptual import resample
+from nac.evaluation.metrics.perceptual import resample
 
 if TYPE_CHECKING:
     import nac.codec

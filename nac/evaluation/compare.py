@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nac.errors import AudioError, OptionError
-from nac.evaluation.align import delay
 from nac.evaluation.clips import KINDS, Audio, Clip, find_clips, load_audio, mono, same_rate
 from nac.evaluation.metrics import METRICS, default_metrics, score, unavailable
-from nac.evaluation.plots import FORMATS, plot_comparison
-from nac.evaluation.tables import aligned, cell, columns, csv_text, heading, json_text, means
+from nac.evaluation.metrics.align import delay
+from nac.evaluation.report.plots import FORMATS, plot_comparison
+from nac.evaluation.report.tables import aligned, cell, columns, csv_text, heading, json_text, means
 
 LONGEST_DELAY = 1.0  # seconds, looked for in either direction
 LONGEST_SLOW = 60.0  # seconds: of longer sounds, slow scores are computed only when named

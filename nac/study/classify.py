@@ -18,11 +18,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from nac.errors import AudioError, OptionError
-from nac.evaluation.plots import new_figure, save
-from nac.evaluation.tables import csv_text, markdown
+from nac.evaluation.report.plots import new_figure, save
+from nac.evaluation.report.tables import csv_text, markdown
 from nac.files import NewFile
 from nac.study.features import Features
-from nac.training.data import Corpus, audible, cut, load_corpus
+from nac.training.data.corpus import Corpus, audible, cut, load_corpus
 
 Table = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]

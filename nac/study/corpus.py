@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nac.training.config import TrainingConfig
-from nac.training.data import Corpus, Crops, load_corpus
+from nac.training.data.corpus import Corpus, Crops, load_corpus
 
 Batches = Callable[[int], Tensor]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nac.errors import OptionError
-from nac.evaluation.plots import save
-from nac.evaluation.tables import markdown
+from nac.evaluation.report.plots import save
+from nac.evaluation.report.tables import markdown
 from nac.files import NewFile
 from nac.study.classify import CONFUSION, TABLE
 from nac.study.results import FILE, rate_distortion, read_results

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from nac.errors import WeightsError
 from nac.training.budget import Budget
 from nac.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
-from nac.training.descent import DivergedError, descend
-from nac.training.descent import learning_rate as rate_at
+from nac.training.optimizer import DivergedError, descend
+from nac.training.optimizer import learning_rate as rate_at
 from nac.training.record import FILE, Record
 
 Loss = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]

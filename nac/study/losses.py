@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nac.study.config import SystemConfig
-from nac.training.losses import FLOOR, MelLoss, magnitudes, si_sdr
+from nac.training.losses.reconstruction import FLOOR, MelLoss, magnitudes, si_sdr
 
 #: Windows of the multi-scale STFT loss in samples; hop a quarter of the window.
 SCALES = (512, 1024, 2048)

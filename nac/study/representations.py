@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nac.study.circle import SPREAD
 from nac.study.config import SystemConfig
-from nac.training.losses import mel_filters
+from nac.training.losses.reconstruction import htk_mel_filters
 
 
 class Representation(nn.Module):
@@ -36,7 +36,7 @@ class Representation(nn.Module):
         self.register_buffer("mean", torch.zeros(self.channels, 1, 1))
         self.register_buffer("scale", torch.ones(self.channels, 1, 1))
         if self.kind in ("mel", "log-mel", "mfcc"):
-            filters = mel_filters(config.sample_rate, config.n_fft, config.mel_bands)
+            filters = htk_mel_filters(config.sample_rate, config.n_fft, config.mel_bands)
             self.register_buffer("filters", filters.T.contiguous(), persistent=False)
             self.register_buffer(
                 "unfilter", torch.linalg.pinv(filters.double()).T.float().contiguous(), persistent=False

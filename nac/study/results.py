@@ -11,16 +11,16 @@ from typing import Any
 
 from nac.audio import AudioWriter
 from nac.errors import NacError, OptionError
-from nac.evaluation.charts import codec_styles, rate_charts
 from nac.evaluation.clips import Clip
 from nac.evaluation.codecs import Codec, Rates
-from nac.evaluation.examples import decoded_versions
 from nac.evaluation.metrics import shown
-from nac.evaluation.plots import clean_axes, new_figure, plot_comparison, save
-from nac.evaluation.report import clips_csv, summary_csv
-from nac.evaluation.summary import Summary, summarise
-from nac.evaluation.sweep import Row
-from nac.evaluation.tables import csv_text, heading, markdown
+from nac.evaluation.report.charts import codec_styles, rate_charts
+from nac.evaluation.report.examples import decoded_versions
+from nac.evaluation.report.plots import clean_axes, new_figure, plot_comparison, save
+from nac.evaluation.report.tables import csv_text, heading, markdown
+from nac.evaluation.report.write import clips_csv, summary_csv
+from nac.evaluation.sweep.runner import Row
+from nac.evaluation.sweep.summary import Summary, summarise
 from nac.files import NewFile
 from nac.study.config import safe
 from nac.training.plots import read_metrics

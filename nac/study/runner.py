@@ -20,7 +20,7 @@ from nac.audio import AudioWriter
 from nac.errors import AudioError, NacError, OptionError
 from nac.evaluation.clips import Clip, choose, find_clips, load_audio, mono, same_rate
 from nac.evaluation.codecs import Codec, Rates, parse_codecs
-from nac.evaluation.sweep import available, sweep
+from nac.evaluation.sweep.runner import available, sweep
 from nac.study.bench import MODEL, Trained
 from nac.study.coder import Coder, load_coder
 from nac.study.config import StudyConfig, SystemConfig, safe
@@ -29,7 +29,7 @@ from nac.study.fit import fit
 from nac.study.results import METRICS, Facts, Results
 from nac.study.system import make_system
 from nac.training.checkpoint import CHECKPOINT
-from nac.training.data import Corpus
+from nac.training.data.corpus import Corpus
 from nac.training.record import FILE
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def run_study(
     """Train what is not trained yet, judge everything, and write it all into `out`.
 
     Args:
-        train: folder of audio to learn from, as `nac.training.data.load_corpus` reads it.
+        train: folder of audio to learn from, as `nac.training.data.corpus.load_corpus` reads it.
         clips: folder of sounds to judge, in folders by kind.
         progress: show a bar for each training.
         listen: at SIGINT and SIGTERM stop training after the step at hand and keep what is done.

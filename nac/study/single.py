@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nac.evaluation.clips import Audio, choose, find_clips, load_audio
 from nac.evaluation.metrics import score
-from nac.evaluation.tables import means
+from nac.evaluation.report.tables import means
 from nac.study.bench import MODEL
 from nac.study.coder import Coder, load_coder
 from nac.study.config import SystemConfig

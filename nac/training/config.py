@@ -7,7 +7,7 @@ from typing import Any
 
 from nac.errors import OptionError
 from nac.models.config import tuples
-from nac.training.augment import Augmentation
+from nac.training.data.augment import Augmentation
 
 
 @dataclass(frozen=True)

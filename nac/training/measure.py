@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from nac.models.model import NacModel
-from nac.training.codebooks import CodebookTrainer
+from nac.training.codebooks.trainer import CodebookTrainer
 from nac.training.config import TrainingConfig
-from nac.training.data import Corpus, cut
+from nac.training.data.corpus import Corpus, cut
 from nac.training.objective import Objective
 
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nac.models.model import NacModel
-from nac.training.codebooks import CodebookTrainer
+from nac.training.codebooks.trainer import CodebookTrainer
 from nac.training.config import TrainingConfig
-from nac.training.losses import MelLoss, si_sdr
-from nac.training.neurogram import NeurogramLoss
-from nac.training.perceptual import EnvelopeLoss, LoudnessLoss
+from nac.training.losses.neurogram import NeurogramLoss
+from nac.training.losses.perceptual import EnvelopeLoss, LoudnessLoss
+from nac.training.losses.reconstruction import MelLoss, si_sdr
 
 ENVELOPE_KNEE = 0.05
 

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import torch
 
-from nac.evaluation.plots import clean_axes, new_figure, save, spectrogram_db
+from nac.evaluation.report.plots import clean_axes, new_figure, save, spectrogram_db
 from nac.models.model import NacModel
 from nac.training.plots import plot_run
 

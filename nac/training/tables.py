@@ -16,7 +16,7 @@ from nac.format.entropy_contexts import SCALE_ROWS, Context, Neighbour, contexts
 from nac.format.entropy_range import PROBABILITY_BITS
 from nac.format.entropy_tables import SCORES
 from nac.models.model import NacModel
-from nac.training.data import Crops
+from nac.training.data.corpus import Crops
 
 log = logging.getLogger(__name__)
 BLOCK = 50

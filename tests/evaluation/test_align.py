@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nac.evaluation.align import align, delay, shifted
+from nac.evaluation.metrics.align import align, delay, shifted
 
 from .sounds import noise
 

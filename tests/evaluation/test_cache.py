@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nac.evaluation.cache import Cache, audio_hash, key_of
+from nac.evaluation.sweep.cache import Cache, audio_hash, key_of
 
 
 def test_keys_tell_parts_apart() -> None:

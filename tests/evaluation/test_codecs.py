@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nac.errors import AudioError, OptionError
-from nac.evaluation import neural_codecs
-from nac.evaluation.align import align
 from nac.evaluation.clips import same_rate
-from nac.evaluation.codecs import TOOLS, Nac, Tool, known_codecs, parse_codecs, parse_rates
-from nac.evaluation.waveform import snr
+from nac.evaluation.codecs import Nac, known_codecs, neural, parse_codecs, parse_rates
+from nac.evaluation.codecs.tools import TOOLS, Tool
+from nac.evaluation.metrics.align import align
+from nac.evaluation.metrics.waveform import snr
 
 from .sounds import speech_like
 
@@ -97,12 +97,12 @@ def test_nac_refuses_parts_of_kbps(tmp_path: Path) -> None:
 def test_neural_codecs_never_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(neural_codecs, "find_spec", lambda name: object())
-    for codec, variable in ((neural_codecs.Encodec(), "NAC_ENCODEC_WEIGHTS"), (neural_codecs.Dac(), "NAC_DAC_WEIGHTS")):
+    monkeypatch.setattr(neural, "find_spec", lambda name: object())
+    for codec, variable in ((neural.Encodec(), "NAC_ENCODEC_WEIGHTS"), (neural.Dac(), "NAC_DAC_WEIGHTS")):
         assert variable in (codec.missing() or "")
         weights = tmp_path / "weights.th"
         weights.write_bytes(b"x")
         monkeypatch.setenv(variable, str(weights))
         assert codec.missing() is None and codec.weights() == weights
-    monkeypatch.setattr(neural_codecs, "find_spec", lambda name: None)
-    assert "not installed" in (neural_codecs.Dac().missing() or "")
+    monkeypatch.setattr(neural, "find_spec", lambda name: None)
+    assert "not installed" in (neural.Dac().missing() or "")

@@ -10,9 +10,9 @@ import soundfile
 
 from nac.errors import AudioError, OptionError
 from nac.evaluation import compare as compare_module
-from nac.evaluation.align import shifted
 from nac.evaluation.compare import compare, fit
 from nac.evaluation.metrics import METRICS
+from nac.evaluation.metrics.align import shifted
 
 from .sounds import noise
 

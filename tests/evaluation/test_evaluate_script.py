@@ -6,7 +6,8 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from nac.evaluation import codecs, metrics, neural_codecs
+from nac.evaluation import metrics
+from nac.evaluation.codecs import neural, tools
 
 from .fakes import Rounding
 from .sounds import noise
@@ -17,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "evaluate.py"
 
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setitem(codecs.TOOLS, "rounding", Rounding(str(tmp_path)))
+    monkeypatch.setitem(tools.TOOLS, "rounding", Rounding(str(tmp_path)))
     spec = importlib.util.spec_from_file_location("evaluate_script", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -55,8 +56,8 @@ def test_picture_of_a_made_sound_or_of_the_first_clip(tmp_path: Path, main: obje
 def test_missing_tools_are_lines_and_the_rest_is_measured(
     tmp_path: Path, main: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codecs.shutil, "which", lambda name: None)
-    monkeypatch.setattr(neural_codecs, "find_spec", lambda name: None)
+    monkeypatch.setattr(tools.shutil, "which", lambda name: None)
+    monkeypatch.setattr(neural, "find_spec", lambda name: None)
     names = ["opus", "encodec", "dac", "rounding:2"]
     options = [part for name in names for part in ("--codec", name)]
     common = [str(tmp_path / "clips"), "--metric", "snr", "--no-cache", "--out", str(tmp_path / "out")]

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from nac.errors import AudioError, OptionError
 from nac.evaluation.clips import find_clips
-from nac.evaluation.listening import Item, at_level_of, listening_page, low_pass, make_item, make_items
-from nac.evaluation.listening_scores import read_answers
-from nac.evaluation.loudness import loudness
+from nac.evaluation.listening.page import Item, at_level_of, listening_page, low_pass, make_item, make_items
+from nac.evaluation.listening.scores import read_answers
+from nac.evaluation.metrics.loudness import loudness
 
 from .browser import CHROMIUM, drive
 from .fakes import Rounding
@@ -128,9 +128,9 @@ def test_nothing_to_do_is_refused() -> None:
 def test_script_builds_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
-    from nac.evaluation import codecs
+    from nac.evaluation.codecs import tools
 
-    monkeypatch.setitem(codecs.TOOLS, "rounding", Rounding(str(tmp_path)))
+    monkeypatch.setitem(tools.TOOLS, "rounding", Rounding(str(tmp_path)))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = Path(__file__).parents[2] / "scripts" / "listening_test.py"
     spec = importlib.util.spec_from_file_location("listening_script", path)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from nac.errors import FormatError
-from nac.evaluation.listening_scores import (
+from nac.evaluation.listening.scores import (
     Choice,
     Rating,
     discrimination,

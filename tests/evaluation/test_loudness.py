@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nac.evaluation.loudness import loudness
+from nac.evaluation.metrics.loudness import loudness
 
 from .sounds import noise
 

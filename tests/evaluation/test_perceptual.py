@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nac.evaluation import perceptual
-from nac.evaluation.perceptual import estoi, pesq_wb, resample, stoi, visqol_audio, visqol_speech
+from nac.evaluation.metrics import perceptual
+from nac.evaluation.metrics.perceptual import estoi, pesq_wb, resample, stoi, visqol_audio, visqol_speech
 
 from .sounds import noise, speech_like
 

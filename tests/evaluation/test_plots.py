@@ -6,7 +6,7 @@ import soundfile
 
 from nac.errors import OptionError
 from nac.evaluation.compare import compare
-from nac.evaluation.plots import plot_comparison, plot_spectrograms, spectrogram_db
+from nac.evaluation.report.plots import plot_comparison, plot_spectrograms, spectrogram_db
 
 from .sounds import noise, speech_like
 

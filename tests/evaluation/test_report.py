@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from nac.evaluation.charts import overview_chart
-from nac.evaluation.report import (
+from nac.evaluation.report.charts import overview_chart
+from nac.evaluation.report.write import (
     Example,
     Listed,
     clips_csv,
@@ -19,8 +19,8 @@ from nac.evaluation.report import (
     summary_csv,
     write_report,
 )
-from nac.evaluation.summary import statistic, summarise
-from nac.evaluation.sweep import Row
+from nac.evaluation.sweep.runner import Row
+from nac.evaluation.sweep.summary import statistic, summarise
 
 pytest.importorskip("matplotlib")
 

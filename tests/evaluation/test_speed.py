@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from nac.evaluation import codecs
-from nac.evaluation.commands import Run, edits, run_command, write_codes
-from nac.evaluation.complexity import parts
-from nac.evaluation.plots import save
-from nac.evaluation.speed import measure_tool
+from nac.evaluation.benchmark.commands import Run, edits, run_command, write_codes
+from nac.evaluation.benchmark.complexity import parts
+from nac.evaluation.benchmark.speed import measure_tool
+from nac.evaluation.codecs import tools
+from nac.evaluation.report.plots import save
 from nac.format.check import check
 from nac.format.frames import read_frames
 from nac.format.header import read_header
@@ -84,16 +84,16 @@ def test_likely_codes_are_an_intact_file_and_smaller(tmp_path: Path, channels: i
 
 @pytest.mark.parametrize("name", ["opus", "mp3"])
 def test_tools_are_timed_where_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if codecs.TOOLS[name].missing() is None:
+    if tools.TOOLS[name].missing() is None:
         speed = measure_tool(name, seconds=1, rounds=1)
         assert speed is not None and min(speed.encode_wall, speed.decode_wall) > 0
-    monkeypatch.setattr(codecs.shutil, "which", lambda program: None)
+    monkeypatch.setattr(tools.shutil, "which", lambda program: None)
     assert measure_tool(name) is None
 
 
 def test_chart_of_any_lengths(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from nac.evaluation.speed_charts import length_chart
+    from nac.evaluation.benchmark.charts import length_chart
 
     for lengths in ([6.0], [1, 10, 3600]):
         save(length_chart([(n, Run(n / 9, n, 400), Run(n / 20, n, 9000)) for n in lengths]), tmp_path / "a.png")

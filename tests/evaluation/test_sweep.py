@@ -6,10 +6,9 @@ import pytest
 import soundfile
 
 from nac.errors import AudioError, OptionError
-from nac.evaluation import metrics
 from nac.evaluation.clips import Clip, find_clips
-from nac.evaluation.metrics import METRICS
-from nac.evaluation.sweep import available, sweep
+from nac.evaluation.metrics import METRICS, registry
+from nac.evaluation.sweep.runner import available, sweep
 
 from .fakes import Rounding
 from .sounds import noise
@@ -65,7 +64,7 @@ def test_only_what_changed_is_computed(tmp_path: Path, clips: list[Clip], monkey
     sweep([copy], [(codec, (2,))], metrics=NAMES, cache=cache)
     assert codec.used() == (4, 7)
     # new definitions of scores: all decoded; a new version of the codec: everything
-    monkeypatch.setattr(metrics, "VERSION", metrics.VERSION + 1)
+    monkeypatch.setattr(registry, "VERSION", registry.VERSION + 1)
     sweep([copy], [(codec, (2,))], metrics=NAMES, cache=cache)
     assert codec.used() == (4, 8)
     sweep([copy], [(Rounding(str(tmp_path), version="2"), (2,))], metrics=NAMES, cache=cache)

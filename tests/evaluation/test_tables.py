@@ -1,7 +1,7 @@
 import json
 import math
 
-from nac.evaluation.tables import aligned, cell, columns, csv_text, heading, json_text, markdown, means
+from nac.evaluation.report.tables import aligned, cell, columns, csv_text, heading, json_text, markdown, means
 
 
 def test_means_leave_out_what_is_undefined_or_missing() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nac.evaluation.waveform import l1, mse, sdr, si_sdr, snr
+from nac.evaluation.metrics.waveform import l1, mse, sdr, si_sdr, snr
 
 from .sounds import noise
 

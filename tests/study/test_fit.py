@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from nac.errors import WeightsError
 from nac.study.fit import fit
-from nac.training.loop import DivergedError
 from nac.training.plots import read_metrics
+from nac.training.trainer import DivergedError
 
 
 def batch(step: int) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from nac.errors import AudioError, OptionError
-from nac.evaluation.cache import Cache
+from nac.evaluation.sweep.cache import Cache
 from nac.study import bench, runner
 from nac.study.config import make_study, read_study
 from nac.study.corpus import batches, read_corpus

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from nac.models.model import NacModel
-from nac.training.adversary import Adversary
-from nac.training.discriminators import Discriminators, feature_loss, fool_loss, judge_loss, same_level
-from nac.training.loop import CHECKPOINT
+from nac.training.adversarial.adversary import Adversary
+from nac.training.adversarial.discriminators import Discriminators, feature_loss, fool_loss, judge_loss, same_level
+from nac.training.trainer import CHECKPOINT
 from tests.training.test_training import CONFIG, crops, trainer
 
 GAME = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nac.training.augment import Augmentation, add_noise, augment, change_speed, equalise, reverberate
-from nac.training.data import Crops
+from nac.training.data.augment import Augmentation, add_noise, augment, change_speed, equalise, reverberate
+from nac.training.data.corpus import Crops
 from tests.conftest import speech_like
 from tests.training.test_training import corpus
 

@@ -7,8 +7,8 @@ import torch
 
 from nac.errors import OptionError
 from nac.models.model import NacModel
-from nac.training.codebooks import let_learn, said
-from nac.training.loop import CHECKPOINT
+from nac.training.codebooks.trainer import let_learn, said
+from nac.training.trainer import CHECKPOINT
 from tests.training.test_training import quantized, trainer
 
 NAME = "quantizer.codebooks"

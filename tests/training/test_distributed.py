@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from nac.training.loop import CHECKPOINT, read_checkpoint
+from nac.training.trainer import CHECKPOINT, read_checkpoint
 from tests.conftest import speech_like
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ WORKER = """
 import hashlib, json, sys
 from pathlib import Path
 from nac.training import distributed
-from nac.training.loop import Budget
+from nac.training.trainer import Budget
 distributed.start("cpu")
 sys.path.insert(0, sys.argv[2])
 from tests.training.test_training import crops, trainer
@@ -62,7 +62,7 @@ def test_processes_whose_clocks_differ_save_together(tmp_path: Path) -> None:
     worker.write_text("""
 import itertools, sys
 from pathlib import Path
-from nac.training import distributed, loop
+from nac.training import distributed, trainer as loop
 distributed.start("cpu")
 sys.path.insert(0, sys.argv[2])
 from tests.training.test_training import trainer

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 import torch
 
-from nac.training.data import Corpus, load_corpus
-from nac.training.loader import batches
-from nac.training.loop import Budget, Trainer
+from nac.training.data.corpus import Corpus, load_corpus
+from nac.training.data.loader import batches
+from nac.training.trainer import Budget, Trainer
 from tests.conftest import small_model
 from tests.training.test_training import CONFIG, crops, trainer
 

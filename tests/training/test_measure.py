@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from nac.models.weights import save_model
-from nac.training.data import cut
+from nac.training.data.corpus import cut
 from nac.training.measure import measure
 from tests.conftest import small_model, speech_like
 from tests.training.test_training import CONFIG, corpus, trainer

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from nac.training.codebooks import CodebookTrainer
-from nac.training.neurogram import NeurogramLoss
+from nac.training.codebooks.trainer import CodebookTrainer
+from nac.training.losses.neurogram import NeurogramLoss
 from tests.conftest import small_model, speech_like
 
 RATE = 24_000

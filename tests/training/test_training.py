@@ -12,14 +12,14 @@ import torch
 from nac.errors import AudioError, NacError, OptionError, WeightsError
 from nac.models.model import NacModel
 from nac.models.weights import load_model, save_model
-from nac.training.codebooks import CodebookTrainer, perplexity
+from nac.training.codebooks.initialise import FitConfig, initialise
+from nac.training.codebooks.refine import refine
+from nac.training.codebooks.trainer import CodebookTrainer, perplexity
 from nac.training.config import TrainingConfig
-from nac.training.data import Corpus, Crops, load_corpus
-from nac.training.initialise import FitConfig, initialise
-from nac.training.loop import CHECKPOINT, Budget, DivergedError, Trainer, read_checkpoint
-from nac.training.losses import MelLoss, si_sdr
-from nac.training.perceptual import EnvelopeLoss, LoudnessLoss
-from nac.training.refine import refine
+from nac.training.data.corpus import Corpus, Crops, load_corpus
+from nac.training.losses.perceptual import EnvelopeLoss, LoudnessLoss
+from nac.training.losses.reconstruction import MelLoss, si_sdr
+from nac.training.trainer import CHECKPOINT, Budget, DivergedError, Trainer, read_checkpoint
 from tests.conftest import SMALL, small_model, speech_like
 
 CONFIG = TrainingConfig(batch=2, seconds=0.4, warmup=5, rates=((2, 0.5), (4, 0.5)), learning_rate=1e-3)

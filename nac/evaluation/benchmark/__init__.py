@@ -1,0 +1,1 @@
+"""Speed, memory, start-up and complexity of codecs and commands."""

@@ -1,0 +1,1 @@
+"""Listening tests in a browser: the page, and the scores of what it exports."""

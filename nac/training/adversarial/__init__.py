@@ -1,0 +1,1 @@
+"""Discriminators, their losses and their optimizer."""

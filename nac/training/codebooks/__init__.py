@@ -1,0 +1,1 @@
+"""Codebooks: their start, their learning, their refinement."""

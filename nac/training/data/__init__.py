@@ -1,0 +1,1 @@
+"""Training audio: the corpus, augmentation, batches."""
