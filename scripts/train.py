@@ -19,7 +19,7 @@ import click
 import torch
 
 from nac.errors import NacError, OptionError
-from nac.models.config import ModelConfig, tuples
+from nac.models.config import ModelConfig, to_tuples
 from nac.models.model import NacModel
 from nac.models.weights import load_model
 from nac.training.codebooks.initialise import FitConfig, initialise
@@ -173,7 +173,7 @@ def _override(config, pairs):  # type: ignore[no-untyped-def]
             raise OptionError(f"--set {pair}: give KEY=JSON, such as batch=8") from error
         if key not in {field.name for field in dataclasses.fields(config)}:
             raise OptionError(f"{key} is no setting of {type(config).__name__}")
-        values[key] = tuples(value)
+        values[key] = to_tuples(value)
     return dataclasses.replace(config, **values)
 
 

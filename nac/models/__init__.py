@@ -1,1 +1,1 @@
-"""The network: waveform to latent, latent to codes, and back. Knows no files but its own weights."""
+"""The network: waveform to latent, latent to codes, and back; reads no files but its weights."""

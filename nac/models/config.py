@@ -34,7 +34,8 @@ class ModelConfig:
     expansion: int = 3
     activation: str = "silu"
     #: (codebook, coefficients): from this codebook on, so many coefficients of sample_rate / 2 / hop Hz each are coded
-    #: as they are. At a low rate few coefficients coded well and energies above sound better than many coded badly.
+    #: as they are. At a low bit rate few coefficients coded well and energies above them sound better than many coded
+    #: badly.
     layers: tuple[tuple[int, int], ...] = ((0, 40), (12, 60), (24, 110), (36, 200))
     #: Edges, in the same bins, of the bands coded as energies; the first is where the coefficients of layer 0 end.
     band_edges: tuple[int, ...] = (
@@ -60,7 +61,7 @@ class ModelConfig:
         416,
         480,
     )
-    #: Coefficients are coded as their power, so that errors grow with the level, as hearing forgives.
+    #: Coefficients are coded as their power, so that errors grow with the level, where they are masked.
     companding: float = 0.6
     #: Weight of the energies' natural logarithm beside the coefficients.
     energy_scale: float = 0.19
@@ -88,28 +89,28 @@ class ModelConfig:
         return (self.codebook_size - 1).bit_length()
 
     @property
-    def bands(self) -> int:
+    def n_bands(self) -> int:
         """Number of bands coded as energies."""
         return len(self.band_edges) - 1
 
     @property
-    def low(self) -> int:
-        """Coefficients that every codebook codes."""
+    def n_base_coefficients(self) -> int:
+        """Number of coefficients that every codebook codes."""
         return self.layers[0][1]
 
     @property
-    def top(self) -> int:
-        """Coefficients that the last codebook codes."""
+    def n_coefficients(self) -> int:
+        """Number of coefficients that the last codebook codes."""
         return self.layers[-1][1]
 
     @property
     def latent_dim(self) -> int:
         """Dimensions of a frame's latent."""
-        return self.bands + self.top
+        return self.n_bands + self.n_coefficients
 
     def codebook_dim(self, index: int) -> int:
-        """Dimensions that codebook `index` codes."""
-        return self.bands + max(count for first, count in self.layers if first <= index)
+        """Number of dimensions that codebook `index` codes."""
+        return self.n_bands + max(count for first, count in self.layers if first <= index)
 
     def to_json(self) -> str:
         """The config as one line of JSON."""
@@ -120,22 +121,22 @@ class ModelConfig:
         """Read what `to_json` wrote.
 
         Raises:
-            WeightsError: the text is no config, or has fields or values that this version does not know.
+            WeightsError: the text is not a config, or has fields or values that this version does not know.
 
         >>> ModelConfig.from_json(ModelConfig(name="other").to_json()).name
         'other'
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            config = cls(**{key: tuples(value) for key, value in values.items()})
+            config = cls(**{key: to_tuples(value) for key, value in values.items()})
         except (ValueError, TypeError, AttributeError) as error:
             raise WeightsError(
-                "the weights hold a model description that this version cannot read; update nac or use other weights"
+                "the weights hold a model config that this version cannot read; update nac or use other weights"
             ) from error
         try:
             config.validate()
         except (TypeError, IndexError) as error:
-            raise WeightsError("the weights describe a model with values of a wrong kind; use other weights") from error
+            raise WeightsError("the weights describe a model with values of a wrong type; use other weights") from error
         return config
 
     def validate(self) -> None:
@@ -168,9 +169,9 @@ class ModelConfig:
             and firsts[0] == 0
             and firsts == sorted(set(firsts))
             and counts == sorted(counts)
-            and self.low == self.band_edges[0]
+            and self.n_base_coefficients == self.band_edges[0]
             and self.band_edges[-1] == self.hop
-            and self.top <= self.hop
+            and self.n_coefficients <= self.hop
             and 0 < self.companding <= 1
             and 0 < self.energy_scale <= 1
             and 2 <= self.codebook_size <= 65_536
@@ -180,6 +181,6 @@ class ModelConfig:
             raise WeightsError("the weights describe a model whose sizes do not fit each other; use other weights")
 
 
-def tuples(value: Any) -> Any:
-    """Lists, at any depth, to the tuples that frozen configs hold: JSON knows no tuples."""
-    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+def to_tuples(value: Any) -> Any:
+    """Convert lists, at any depth, to the tuples that frozen configs hold; JSON has no tuples."""
+    return tuple(to_tuples(item) for item in value) if isinstance(value, list) else value

@@ -16,7 +16,17 @@ State = dict[nn.Module, Tensor]
 
 
 def with_past(layer: nn.Module, x: Tensor, steps: int, state: State | None) -> Tensor:
-    """Put the last `steps` steps before `x`: `[batch, time, channels]` to `[batch, steps + time, channels]`."""
+    """Prepend the last `steps` steps that `layer` has seen.
+
+    Args:
+        layer: whose past it is: the key in `state`.
+        x: `[batch, time, channels]`.
+        steps: how many steps the layer looks back.
+        state: where the last steps are kept; None: the past is silence.
+
+    Returns:
+        `[batch, steps + time, channels]`.
+    """
     past = None if state is None else state.get(layer)
     if past is None:
         past = x.new_zeros(x.shape[0], steps, x.shape[2])
@@ -27,7 +37,12 @@ def with_past(layer: nn.Module, x: Tensor, steps: int, state: State | None) -> T
 
 
 def activation(name: str, channels: int) -> nn.Module:
-    """The activation called `name` (silu, gelu, elu or snake)."""
+    """Make an activation.
+
+    Args:
+        name: silu, gelu, elu or snake.
+        channels: size of the last dimension; snake has a parameter for each.
+    """
     if name == "snake":
         return Snake(channels)
     kinds: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "elu": nn.ELU}
@@ -35,25 +50,29 @@ def activation(name: str, channels: int) -> nn.Module:
 
 
 class Snake(nn.Module):
-    """x + sin²(αx)/α with one learned α a channel (Ziyin et al. 2020, arXiv 2006.08195)."""
+    """x + sin²(αx)/α with one learned α per channel (Ziyin et al. 2020, arXiv 2006.08195)."""
 
     def __init__(self, channels: int) -> None:
+        """`channels` is the size of the last dimension."""
         super().__init__()
         self.alpha = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[..., channels]` to the same shape."""
         return x + torch.sin(self.alpha * x).square() / (self.alpha + 1e-9)
 
 
 class CausalConv(nn.Module):
-    """Convolution over `kernel` steps, `dilation` apart, the newest last; keeps the rate."""
+    """Causal convolution over `kernel` steps, `dilation` apart, the newest last; keeps the number of steps."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1) -> None:
+        """`inputs` and `outputs` are channels; `kernel` and `dilation` are in steps."""
         super().__init__()
         self.kernel, self.dilation = kernel, dilation
         self.linear = nn.Linear(kernel * inputs, outputs)
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, time, inputs]` to `[batch, time, outputs]`."""
         steps, time = (self.kernel - 1) * self.dilation, x.shape[1]
         x = with_past(self, x, steps, state)
         taps = [x[:, i * self.dilation : i * self.dilation + time] for i in range(self.kernel)]
@@ -64,6 +83,7 @@ class DepthwiseConv(nn.Module):
     """Convolution of each channel by itself over `kernel` steps; starts as the identity."""
 
     def __init__(self, channels: int, kernel: int) -> None:
+        """`kernel` is in steps."""
         super().__init__()
         self.kernel = kernel
         weight = torch.randn(kernel, channels) * 0.1
@@ -72,6 +92,7 @@ class DepthwiseConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, time, channels]` to the same shape."""
         time = x.shape[1]
         x = with_past(self, x, self.kernel - 1, state)
         out = torch.addcmul(self.bias, x[:, :time], self.weight[0])
@@ -84,11 +105,13 @@ class DownConv(nn.Module):
     """Strided convolution, kernel 2 × stride: `[batch, time, inputs]` to `[batch, time / stride, outputs]`."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        """`inputs` and `outputs` are channels; `stride` is in steps."""
         super().__init__()
         self.stride = stride
         self.linear = nn.Linear(2 * stride * inputs, outputs)
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, time, inputs]` to `[batch, time / stride, outputs]`; `time` is a multiple of the stride."""
         folded = x.reshape(x.shape[0], x.shape[1] // self.stride, self.stride * x.shape[2])
         both = with_past(self, folded, 1, state)
         return self.linear(torch.cat([both[:, :-1], both[:, 1:]], 2))  # type: ignore[no-any-return]
@@ -98,11 +121,13 @@ class UpConv(nn.Module):
     """Transposed convolution, kernel 2 × stride: `[batch, time, inputs]` to `[batch, time · stride, outputs]`."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        """`inputs` and `outputs` are channels; `stride` is in steps."""
         super().__init__()
         self.stride = stride
         self.linear = nn.Linear(2 * inputs, stride * outputs)
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, time, inputs]` to `[batch, time · stride, outputs]`."""
         both = with_past(self, x, 1, state)
         out: Tensor = self.linear(torch.cat([both[:, :-1], both[:, 1:]], 2))
         return out.reshape(x.shape[0], x.shape[1] * self.stride, -1)
@@ -116,6 +141,7 @@ class ResidualUnit(nn.Module):
     """
 
     def __init__(self, channels: int, dilation: int, act: str) -> None:
+        """`act` is the name of an activation; see `activation`."""
         super().__init__()
         self.conv = CausalConv(channels, channels, 3, dilation)
         self.act = activation(act, channels)
@@ -124,16 +150,20 @@ class ResidualUnit(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, time, channels]` to the same shape."""
         level = (x.square().mean(-1, keepdim=True) + 1e-8).sqrt()
         y: Tensor = self.out(self.act(self.conv(x / level, state)))
         return x + level * y
 
 
 class FrameBlock(nn.Module):
-    """Residual block at the frame rate: depthwise convolution, normalisation, two pointwise layers (ConvNeXt,
-    arXiv 2201.03545); starts as the identity."""
+    """ConvNeXt block at the frame rate (arXiv 2201.03545); starts as the identity.
+
+    Depthwise convolution, normalisation, two pointwise layers, and the residual connection around them.
+    """
 
     def __init__(self, width: int, kernel: int, expansion: int, act: str) -> None:
+        """`width` channels, `expansion` times as many between the pointwise layers; `kernel` is in frames."""
         super().__init__()
         self.conv = DepthwiseConv(width, kernel)
         self.norm = nn.LayerNorm(width)
@@ -144,6 +174,7 @@ class FrameBlock(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, frames, width]` to the same shape."""
         y = F.layer_norm(self.conv(x, state), self.norm.normalized_shape, self.norm.weight, self.norm.bias)
         out: Tensor = x + self.out(self.act(self.inner(y)))
         return out

@@ -18,6 +18,11 @@ class NacModel(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
+        """Starts as the linear codec of `nac.models.transform`, with codebooks of zeros.
+
+        Raises:
+            WeightsError: the config is not consistent.
+        """
         super().__init__()
         config.validate()
         self.config = config
@@ -27,20 +32,34 @@ class NacModel(nn.Module):
         self.decoder = Decoder(config)
 
     def analyse(self, samples: Tensor, state: State | None = None) -> Tensor:
-        """`[batch, frames · hop]` samples to `[batch, frames, latent]`."""
+        """Waveform to latent, before quantization.
+
+        Args:
+            samples: `[batch, frames · hop]`, full scale 1.
+            state: of the stream that the samples continue; None: silence came before.
+
+        Returns:
+            `[batch, frames, latent]`.
+        """
         out: Tensor = self.encoder(samples[..., None], self.spectrum, state)
         return out
 
     def synthesise(
-        self, latent: Tensor, rate: Tensor, first_frame: int | Tensor = 0, state: State | None = None
+        self, latent: Tensor, n_codebooks: Tensor, first_frame: int | Tensor = 0, state: State | None = None
     ) -> Tensor:
-        """`[batch, frames, latent]` to `[batch, frames · hop]` samples, one hop late.
+        """Quantized latent to waveform, one hop late.
 
-        `rate` `[batch, frames]` is how many codebooks made each frame; `first_frame` (a number, or one for each of
-        the batch) says where in the file the frames lie, which picks their noise.
+        Args:
+            latent: `[batch, frames, latent]`.
+            n_codebooks: `[batch, frames]`: how many codebooks coded each frame, from 0 on.
+            first_frame: number of the first frame in its file, or `[batch]` numbers; it selects the noise.
+            state: of the stream that the frames continue; None: silence came before.
+
+        Returns:
+            `[batch, frames · hop]` samples.
         """
         frames = torch.arange(latent.shape[1], device=latent.device)
         start = torch.as_tensor(first_frame, device=latent.device).reshape(-1, 1)
         noise = self.spectrum.noise[(start + frames) % NOISE_PERIOD].expand(latent.shape[0], -1, -1)
-        out: Tensor = self.decoder(latent, noise, rate, self.spectrum, state)
+        out: Tensor = self.decoder(latent, noise, n_codebooks, self.spectrum, state)
         return out[..., 0]

@@ -1,7 +1,7 @@
-"""Residual vector quantizer: each codebook codes what the ones before it have left.
+"""Residual vector quantizer: each codebook codes the residual that the codebooks before it leave.
 
-Codes are found by beam search over the codebooks (width 1 is the greedy search); the decoder and the format know
-nothing of it.
+Codes are found by beam search over the codebooks (beam 1 is the greedy search); the decoder and the file format do not
+depend on how they were found.
 """
 
 from collections.abc import Sequence
@@ -12,58 +12,74 @@ from torch import Tensor, nn
 
 from nac.models.config import ModelConfig
 
-#: The search goes on from its best path alone at these numbers of codebooks (3, 6, 12 and 24 kbps), so that a file cut
-#: down to such a rate holds the very codes that coding at this rate gives.
-ANCHORS = (6, 12, 24, 48)
+#: Numbers of codebooks (3, 6, 12 and 24 kbps) after which the search goes on from its best path alone, so that a file
+#: truncated to such a rate holds the very codes that encoding at this rate gives.
+COMMIT_POINTS = (6, 12, 24, 48)
 
 
 @dataclass(frozen=True, eq=False)
-class Book:
-    """A codebook `[size, dim]`, and the same laid out for the search: `matrix` `[2 + dim, size]`.
+class SearchCodebook:
+    """A codebook prepared for the search.
 
-    A residual r that has the power p is kept as the row (1, p, r); its product with the matrix is the power that each
-    code b would leave, |r − b|² = p + |b|² − 2 r·b.
+    A residual r of power p is kept as the row (1, p, r); its product with `matrix` is the power that each vector b
+    would leave, |r − b|² = p + |b|² − 2 r·b.
+
+    Attributes:
+        vectors: `[size, dim]`.
+        matrix: `[2 + dim, size]`.
     """
 
-    codes: Tensor
+    vectors: Tensor
     matrix: Tensor
 
     @classmethod
-    def of(cls, codes: Tensor) -> "Book":
-        """The codebook with these codes."""
-        norms = codes.square().sum(1)
-        return cls(codes.contiguous(), torch.cat([norms[None], torch.ones_like(norms)[None], -2 * codes.T]))
+    def from_vectors(cls, vectors: Tensor) -> "SearchCodebook":
+        """Prepare a codebook `[size, dim]`."""
+        norms = vectors.square().sum(1)
+        return cls(vectors.contiguous(), torch.cat([norms[None], torch.ones_like(norms)[None], -2 * vectors.T]))
 
 
 class ResidualQuantizer(nn.Module):
-    """`codebooks` `[stages, size, latent]`; dimensions that a stage does not code are zero."""
+    """Residual vector quantizer with truncatable codes.
+
+    Attributes:
+        codebooks: `[n_codebooks, size, latent]`; dimensions that a codebook does not code are zero. Without a gradient
+            unless training asks for one: k-means and running means set them otherwise.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
+        """All codebooks start at zero."""
         super().__init__()
         self.config = config
         codes = torch.zeros(config.codebooks, config.codebook_size, config.latent_dim)
-        #: Without a gradient, unless a training asks for one: most set the codes to means.
         self.codebooks = nn.Parameter(codes, requires_grad=False)
-        self._books: dict[int, Book] = {}
-        self._books_of: tuple[int, int] = (0, 0)
+        self._prepared: dict[int, SearchCodebook] = {}
+        self._prepared_version: tuple[int, int] = (0, 0)
 
     def stage(self, index: int) -> Tensor:
-        """Codebook `index`, `[size, its own dimensions]`."""
+        """Codebook `index`, `[size, dim]`, in the dimensions that it codes."""
         return self.codebooks[index, :, : self.config.codebook_dim(index)]
 
-    def books(self, stages: int) -> list[Book]:
-        """The first codebooks, laid out for the search; made when first asked for, and anew after they have changed."""
-        books = self.codebooks
-        version = books.data_ptr(), 0 if books.is_inference() else books._version
-        if version != self._books_of:
-            self._books, self._books_of = {}, version
-        for index in range(stages):
-            if index not in self._books:
-                self._books[index] = Book.of(self.stage(index))
-        return [self._books[index] for index in range(stages)]
+    def search_codebooks(self, n_codebooks: int) -> list[SearchCodebook]:
+        """The first codebooks, prepared for the search: when first needed, and again after they have changed."""
+        codebooks = self.codebooks
+        version = codebooks.data_ptr(), 0 if codebooks.is_inference() else codebooks._version
+        if version != self._prepared_version:
+            self._prepared, self._prepared_version = {}, version
+        for index in range(n_codebooks):
+            if index not in self._prepared:
+                self._prepared[index] = SearchCodebook.from_vectors(self.stage(index))
+        return [self._prepared[index] for index in range(n_codebooks)]
 
     def decode(self, codes: Tensor) -> Tensor:
-        """`[batch, stages, frames]` codes to `[batch, frames, latent]`; a code of −1 adds nothing."""
+        """Dequantize codes.
+
+        Args:
+            codes: `[batch, n_codebooks, frames]`; a code of −1 adds nothing.
+
+        Returns:
+            The latent, `[batch, frames, latent]`.
+        """
         out = self.codebooks.new_zeros(codes.shape[0], codes.shape[2], self.config.latent_dim)
         for index in range(codes.shape[1]):
             code = codes[:, index].long()
@@ -71,34 +87,57 @@ class ResidualQuantizer(nn.Module):
         return out
 
     @torch.no_grad()
-    def encode(self, latent: Tensor, stages: int, beam: int = 1, anchors: Sequence[int] = ANCHORS) -> Tensor:
-        """`[frames, latent]` to codes `[frames, stages]`, the best of `beam` paths kept at every stage."""
-        return beam_search(latent, self.books(stages), beam, anchors)[0]
+    def encode(
+        self, latent: Tensor, n_codebooks: int, beam: int = 1, commit_points: Sequence[int] = COMMIT_POINTS
+    ) -> Tensor:
+        """Quantize a latent.
+
+        Args:
+            latent: `[frames, latent]`.
+            n_codebooks: how many codebooks to use, from the first on.
+            beam: paths kept by the search.
+            commit_points: numbers of codebooks after which only the best path goes on.
+
+        Returns:
+            Codes `[frames, n_codebooks]`.
+        """
+        return beam_search(latent, self.search_codebooks(n_codebooks), beam, commit_points)[0]
 
 
-def beam_search(latent: Tensor, books: Sequence[Book], beam: int, anchors: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
-    """Codes `[frames, stages]` of `latent` `[frames, dim]`, and the squared error `[frames]` that they leave.
+def beam_search(
+    latent: Tensor, codebooks: Sequence[SearchCodebook], beam: int, commit_points: Sequence[int] = ()
+) -> tuple[Tensor, Tensor]:
+    """Search residual codebooks for the codes that leave the least squared error.
 
-    Each book codes as many of the first dimensions as it has of what the ones before it have left. After as many
-    stages as an anchor says, only the best path goes on.
+    Each codebook codes as many of the first dimensions as it has.
+
+    Args:
+        latent: `[frames, dim]`.
+        codebooks: in the order of their use.
+        beam: paths kept after each codebook but the last.
+        commit_points: numbers of codebooks after which only the best path goes on.
+
+    Returns:
+        Codes `[frames, n_codebooks]`, and the squared error `[frames]` that they leave.
     """
     frames, paths, size = len(latent), 1, 0
     first = torch.arange(frames, device=latent.device)[:, None]
-    # The paths of a frame are rows behind each other. Dimensions that no stage has coded yet are alike in all of them,
-    # so they are added when it is their turn.
+    # The paths of a frame are consecutive rows. Dimensions that no codebook has coded yet are alike in all of them, so
+    # they are added when they are first coded.
     rows = torch.cat([latent.new_ones(frames, 1), latent.new_zeros(frames, 1)], 1)
     steps: list[tuple[Tensor, Tensor]] = []
-    for index, book in enumerate(books):
-        if book.codes.shape[1] > size:
-            rows = _extended(rows, latent[:, size : book.codes.shape[1]], paths)
-            size = book.codes.shape[1]
-        keep = 1 if index + 1 in anchors or index + 1 == len(books) else beam
-        power, flat = smallest((rows @ book.matrix).view(frames, -1), keep)
-        parent, code = flat // len(book.codes), flat % len(book.codes)
+    for index, codebook in enumerate(codebooks):
+        vectors = codebook.vectors
+        if vectors.shape[1] > size:
+            rows = _extended(rows, latent[:, size : vectors.shape[1]], paths)
+            size = vectors.shape[1]
+        keep = 1 if index + 1 in commit_points or index + 1 == len(codebooks) else beam
+        power, flat = k_smallest((rows @ codebook.matrix).view(frames, -1), keep)
+        parent, code = flat // len(vectors), flat % len(vectors)
         if keep > 1 or paths > 1:
             rows = rows.index_select(0, (parent + first * paths).flatten())
         rows[:, 1] = power.flatten()
-        rows[:, 2:] -= book.codes.index_select(0, code.flatten())
+        rows[:, 2:] -= vectors.index_select(0, code.flatten())
         paths = keep
         steps.append((parent, code))
     codes = torch.empty(frames, len(steps), dtype=torch.long, device=latent.device)
@@ -118,11 +157,18 @@ def _extended(rows: Tensor, more: Tensor, paths: int) -> Tensor:
     return rows
 
 
-def smallest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` smallest of each row of `[rows, n]` and their positions, both `[rows, count]`.
+def k_smallest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` smallest values of each row; for long rows several times faster than `torch.topk`.
 
     The smallest values lie in the groups with the smallest minima, and minima are many times faster to find than the
     order of everything. A group is every m-th value, so that the minima of neighbouring groups are found together.
+
+    Args:
+        x: `[rows, n]`.
+        count: values per row.
+
+    Returns:
+        The values and their positions, both `[rows, count]`, in no particular order.
     """
     members = 32
     groups = x.shape[1] // members

@@ -19,10 +19,13 @@ NOISE_SHARE = 0.5
 
 
 class Spectrum(nn.Module):
-    """What encoder and decoder must agree on: how a spectrum becomes a latent, and the size of both.
+    """The mapping between transform coefficients and latent that encoder and decoder share.
 
-    `deviation` `[latent]` is the standard deviation of the latent, `spread` `[hop]` that of the companded spectrum,
-    both measured on training audio.
+    Attributes:
+        deviation: `[latent]`, standard deviation of the latent, measured on training audio.
+        spread: `[hop]`, standard deviation of the companded spectrum, measured likewise.
+        bands: `[hop, n_bands]`, averages the bins of each band; from the config.
+        noise: `[1021, hop]`, see `noise_table`.
     """
 
     deviation: Tensor
@@ -31,6 +34,7 @@ class Spectrum(nn.Module):
     noise: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
+        """Deviation and spread are ones until they are measured or loaded."""
         super().__init__()
         self.config = config
         self.register_buffer("deviation", torch.ones(config.latent_dim))
@@ -39,21 +43,23 @@ class Spectrum(nn.Module):
         self.register_buffer("noise", noise_table(config.hop), persistent=False)
 
     def to_latent(self, coefficients: Tensor) -> Tensor:
-        """`[..., hop]` coefficients to `[..., latent]`."""
-        low = self.config.low
-        companded = compress(coefficients[..., : self.config.top], self.config.companding)
+        """Coefficients `[..., hop]` to latent `[..., latent]`."""
+        low = self.config.n_base_coefficients
+        companded = compress(coefficients[..., : self.config.n_coefficients], self.config.companding)
         levels = level_to_log((coefficients.square() @ self.bands + 1e-16).sqrt(), self.config.energy_scale)
         return torch.cat([companded[..., :low], levels, HIGH_WEIGHT * companded[..., low:]], -1)
 
     def to_spectrum(self, latent: Tensor, noise: Tensor) -> Tensor:
-        """`[..., latent]` to the companded spectrum `[..., hop]`; what the energies say above the coded coefficients
-        is filled with `noise` `[..., hop]`."""
-        low, bands = self.config.low, self.config.bands
+        """Latent `[..., latent]` to companded spectrum `[..., hop]`.
+
+        Energy that the bands have beyond the coded coefficients is filled with `noise` `[..., hop]`.
+        """
+        low, bands = self.config.n_base_coefficients, self.config.n_bands
         companded = torch.cat(
             [
                 latent[..., :low],
                 latent[..., low + bands :] / HIGH_WEIGHT,
-                latent.new_zeros(*latent.shape[:-1], self.config.hop - self.config.top),
+                latent.new_zeros(*latent.shape[:-1], self.config.hop - self.config.n_coefficients),
             ],
             -1,
         )
@@ -74,11 +80,12 @@ class Encoder(nn.Module):
     Frame f depends on samples up to (f + 1) · hop and starts, untrained, with those from (f − 1) · hop on.
     """
 
-    #: Set in training alone: the blocks at the frame rate, most of the work, in half the precision. The main path
-    #: always keeps its own: rounding errors of the loud low frequencies would drown the quiet high ones.
-    half_blocks = False
+    #: Set in training alone: the blocks at the frame rate, most of the work, in bfloat16. The main path always stays in
+    #: float32: rounding errors of the loud low frequencies would drown the quiet high ones.
+    bfloat16_blocks = False
 
     def __init__(self, config: ModelConfig) -> None:
+        """Starts as the transform, its companding and bands."""
         super().__init__()
         self.config = config
         widths = (1, *config.encoder_channels)
@@ -97,10 +104,10 @@ class Encoder(nn.Module):
         )
         self.norm = nn.LayerNorm(config.encoder_width)
         self.out = nn.Linear(config.encoder_width, config.latent_dim)
-        self._start()
+        self._init_linear_codec()
 
     @torch.no_grad()
-    def _start(self) -> None:
+    def _init_linear_codec(self) -> None:
         """Make the main path a polyphase split and, in the last stage, the lapped transform."""
         main = 1
         for down in self.downs:
@@ -122,6 +129,7 @@ class Encoder(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, spectrum: Spectrum, state: State | None = None) -> Tensor:
+        """Waveform `[batch, frames · hop, 1]` to latent `[batch, frames, latent]`."""
         for down, units in zip(self.downs, self.units, strict=True):
             x = down(x, state)
             for unit in units:  # type: ignore[attr-defined]
@@ -132,11 +140,11 @@ class Encoder(nn.Module):
         hidden = hidden / (hidden.square().mean(-1, keepdim=True) + 1e-8).sqrt()
         level = (latent.square().mean(-1, keepdim=True) + 1e-8).sqrt()
         hidden = self.inner(torch.cat([latent / spectrum.deviation, hidden], -1))
-        with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.half_blocks):
+        with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.bfloat16_blocks):
             for block in self.blocks:
                 hidden = block(hidden, state)
         change = torch.tanh(self.out(self.norm(hidden.float())))
-        # Bounded by construction: latent and codebooks cannot chase each other outwards.
+        # Bounded by construction: latent and codebooks cannot drive each other to ever larger values.
         relative = spectrum.deviation / spectrum.deviation.square().mean().sqrt()
         return latent + self.config.correction * level * relative * change
 
@@ -144,12 +152,15 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latent to waveform: `[batch, frames, latent]` to `[batch, frames · hop, 1]`, one hop late."""
 
-    half_blocks = False
+    #: As in `Encoder`.
+    bfloat16_blocks = False
 
     def __init__(self, config: ModelConfig) -> None:
+        """Starts as the inverse transform."""
         super().__init__()
         self.config = config
         self.inner = nn.Linear(config.latent_dim + config.hop, config.decoder_width)
+        #: Embedding of the number of codebooks that coded a frame; `decoder.rate` in weights files and checkpoints.
         self.rate = nn.Parameter(torch.zeros(config.codebooks + 1, config.decoder_width))
         self.blocks = nn.ModuleList(
             FrameBlock(config.decoder_width, config.block_kernel, config.expansion, config.activation)
@@ -166,10 +177,10 @@ class Decoder(nn.Module):
             for c, dilations in zip(widths[1:], reversed(config.decoder_units), strict=True)
         )
         self.last = UpConv(widths[-1], 1, strides[-1])
-        self._start()
+        self._init_linear_codec()
 
     @torch.no_grad()
-    def _start(self) -> None:
+    def _init_linear_codec(self) -> None:
         """Make the main path the inverse transform with its overlap-add, then the inverse polyphase split."""
         hop = self.config.hop
         for layer in (self.gain, self.shift):
@@ -199,9 +210,11 @@ class Decoder(nn.Module):
             assert before == main * stride
 
     @torch.no_grad()
-    def complete_rates(self) -> None:
-        """Give numbers of codebooks that were never trained, whose vectors are zero, what lies between their
-        neighbours'."""
+    def interpolate_untrained_embeddings(self) -> None:
+        """Interpolate the embeddings of numbers of codebooks that were never trained.
+
+        Those are zero; they become the linear interpolation of the nearest trained ones on both sides.
+        """
         numbers = torch.arange(len(self.rate), device=self.rate.device)
         known = numbers[self.rate.abs().amax(1) > 0]
         if len(known) in (0, len(numbers)):
@@ -213,14 +226,25 @@ class Decoder(nn.Module):
         self.rate.copy_(torch.lerp(self.rate[known[left]], self.rate[known[right]], share))
 
     def forward(
-        self, latent: Tensor, noise: Tensor, rate: Tensor, spectrum: Spectrum, state: State | None = None
+        self, latent: Tensor, noise: Tensor, n_codebooks: Tensor, spectrum: Spectrum, state: State | None = None
     ) -> Tensor:
-        """`noise` `[batch, frames, hop]`; `rate` `[batch, frames]`: how many codebooks made each frame."""
+        """Quantized latent to waveform.
+
+        Args:
+            latent: `[batch, frames, latent]`.
+            noise: `[batch, frames, hop]`.
+            n_codebooks: `[batch, frames]`: how many codebooks coded each frame.
+            spectrum: the one that the latent was made with.
+            state: of the stream that the frames continue; None: silence came before.
+
+        Returns:
+            `[batch, frames · hop, 1]`, one hop late.
+        """
         companded = spectrum.to_spectrum(latent, noise)
         level = (companded.square().mean(-1, keepdim=True) + 1e-8).sqrt()
         hidden = self.inner(torch.cat([latent / spectrum.deviation, companded / spectrum.spread], -1))
-        hidden = hidden + self.rate[rate]
-        with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.half_blocks):
+        hidden = hidden + self.rate[n_codebooks]
+        with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.bfloat16_blocks):
             for block in self.blocks:
                 hidden = block(hidden, state)
         hidden = self.norm(hidden.float())

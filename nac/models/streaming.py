@@ -1,4 +1,4 @@
-"""Samples to codes and back at the model's rate, piece by piece, with state and in constant memory."""
+"""Samples to codes and back at the model's sample rate, piece by piece, with state and in constant memory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from torch import Tensor
 
 from nac.models.layers import State, with_past
 from nac.models.model import NacModel
-from nac.models.quantizer import ANCHORS
+from nac.models.quantizer import COMMIT_POINTS
 
 Samples = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint16]
-Split = Callable[[int, int, int], Sequence[int]]
+#: (total codebooks, channels, side lag) to the codebooks of each channel.
+SplitCodebooks = Callable[[int, int, int], Sequence[int]]
 
-#: Stages share the bits of stereo so that mid and side end with like errors: each codebook lowers the error power by
-#: this factor, about, so a side that is weaker by its n-th power does without n codebooks.
+#: Stereo shares its codebooks so that mid and side end with about equal errors: each codebook multiplies the error
+#: power by about this factor, so a side channel weaker than mid by its n-th power has n codebooks fewer.
 STAGE_GAIN = 0.93
 #: The largest lag, for a side that is silent.
 MAX_LAG = 255
@@ -25,9 +26,11 @@ MAX_LAG = 255
 
 @dataclass(frozen=True, eq=False)
 class CodedFrames:
-    """Codes of consecutive frames: one array `[codebooks of channel, frames]` for mono, or mid and side.
+    """Codes of consecutive frames.
 
-    `side_lag` is by how many codebooks the side channel has fewer than mid.
+    Attributes:
+        codes: an array `[codebooks of the channel, frames]` for mono, or one each for mid and side.
+        side_lag: by how many codebooks the side channel has fewer than mid.
     """
 
     codes: list[Codes]
@@ -40,56 +43,80 @@ class CodedFrames:
 
 
 class FrameEncoder:
-    """Takes samples `[channels, n]` at the model's rate in any pieces; gives codes.
+    """Samples at the model's sample rate, in pieces of any size, to codes.
 
-    `split(codebooks, channels, lag)` tells the codebooks of each channel (mono, or mid and side) for a total and a side
-    lag from 0 to `MAX_LAG` (0 for mono), which is chosen for every `chunk` frames. It is asked also for the totals in
-    `ANCHORS`, so that both channels of a file cut down to one of them hold what coding at that rate gives.
-
-    The network always sees `chunk` frames at a time, however the samples arrive, so that every cut gives the same
-    codes to the bit. The delay is that of the chunk: with `chunk=1` frame f comes as soon as the samples before
-    (f + 1) · hop are in.
+    The network always sees `chunk_frames` frames at a time, however the samples arrive, so that every cut gives the
+    same codes to the bit. The delay is that of a chunk: with `chunk_frames=1` frame f comes as soon as the samples
+    before (f + 1) · hop are in.
     """
 
     def __init__(
-        self, model: NacModel, channels: int, codebooks: int, split: Split, beam: int = 1, chunk: int = 50
+        self,
+        model: NacModel,
+        channels: int,
+        n_codebooks: int,
+        split: SplitCodebooks,
+        beam: int = 1,
+        chunk_frames: int = 50,
     ) -> None:
-        self.model, self.channels, self.codebooks, self.beam, self.chunk = model, channels, codebooks, beam, chunk
+        """An encoder for one stream.
+
+        Args:
+            model: in evaluation mode.
+            channels: 1, or 2, which are coded as mid and side.
+            n_codebooks: over all channels.
+            split: the codebooks of each channel for a total and a side lag, 0 to `MAX_LAG` (0 for mono), which is
+                chosen for every chunk. It is also called with the totals in `COMMIT_POINTS`, so that both channels of
+                a file truncated to one of them hold what encoding with so many codebooks gives.
+            beam: paths kept by the codebook search.
+            chunk_frames: frames coded at a time.
+        """
+        self.model, self.channels, self.n_codebooks = model, channels, n_codebooks
+        self.beam, self.chunk_frames = beam, chunk_frames
         self._split = split
+        #: By side lag: codebooks of each channel, and the commit points of each.
+        self._allocations: dict[int, tuple[Sequence[int], list[tuple[int, ...]]]] = {}
         self._hop = model.config.hop
         self._device = model.spectrum.deviation.device
         self._state: State = {}
-        self._held: list[Samples] = []
-        self._count = 0
+        self._waiting: list[Samples] = []
+        self._n_waiting = 0
         self.samples = 0
 
     def push(self, samples: Samples) -> list[CodedFrames]:
-        """Take `[channels, n]` samples, n >= 0; return what became ready, `chunk` frames each."""
+        """Add samples.
+
+        Args:
+            samples: `[channels, n]`, n >= 0.
+
+        Returns:
+            What became ready, `chunk_frames` frames each.
+        """
         self.samples += samples.shape[1]
-        self._held.append(samples)
-        self._count += samples.shape[1]
-        size = self.chunk * self._hop
-        if self._count < size:
+        self._waiting.append(samples)
+        self._n_waiting += samples.shape[1]
+        size = self.chunk_frames * self._hop
+        if self._n_waiting < size:
             return []
-        joined = np.concatenate(self._held, 1)
+        joined = np.concatenate(self._waiting, 1)
         whole = joined.shape[1] // size * size
-        self._held = [joined[:, whole:].copy()]
-        self._count = joined.shape[1] - whole
+        self._waiting = [joined[:, whole:].copy()]
+        self._n_waiting = joined.shape[1] - whole
         return [self._code(joined[:, i : i + size]) for i in range(0, whole, size)]
 
     def flush(self) -> list[CodedFrames]:
-        """The frames that are left, with one more to complete the last one's overlap; none after no samples."""
+        """Code the last frames, with one more to complete the last one's overlap; none if there were no samples."""
         if self.samples == 0:
             return []
-        frames = -(-self._count // self._hop) + 1
+        frames = -(-self._n_waiting // self._hop) + 1
         out = []
-        joined = np.concatenate(self._held, 1)
-        for first in range(0, frames, self.chunk):
-            piece = joined[:, first * self._hop : (first + self.chunk) * self._hop]
-            padded = np.zeros((self.channels, self.chunk * self._hop), np.float32)
+        joined = np.concatenate(self._waiting, 1)
+        for first in range(0, frames, self.chunk_frames):
+            piece = joined[:, first * self._hop : (first + self.chunk_frames) * self._hop]
+            padded = np.zeros((self.channels, self.chunk_frames * self._hop), np.float32)
             padded[:, : piece.shape[1]] = piece
-            out.append(self._code(padded, min(self.chunk, frames - first)))
-        self._held, self._count, self.samples, self._state = [], 0, 0, {}
+            out.append(self._code(padded, min(self.chunk_frames, frames - first)))
+        self._waiting, self._n_waiting, self.samples, self._state = [], 0, 0, {}
         return out
 
     @torch.inference_mode()
@@ -98,116 +125,146 @@ class FrameEncoder:
             samples = np.stack([samples[0] + samples[1], samples[0] - samples[1]]) * np.float32(0.5)
         # Far beyond full scale there is nothing to hear, and squares would overflow.
         latent = self.model.analyse(torch.from_numpy(samples.clip(-1e3, 1e3)).to(self._device), self._state)[:, :frames]
-        lag = self._lag(latent) if self.channels == 2 else 0
-        anchors = list(zip(*(self._split(total, self.channels, lag) for total in ANCHORS), strict=True))
-        counts = self._split(self.codebooks, self.channels, lag)
-        codes = [self._search(latent[i], count, anchors[i]) for i, count in enumerate(counts)]
-        return CodedFrames(codes, lag)
+        lag = self._choose_side_lag(latent) if self.channels == 2 else 0
+        allocation = zip(latent, *self._allocation(lag), strict=True)
+        return CodedFrames([self._search(*channel) for channel in allocation], lag)
 
-    def _search(self, latent: Tensor, count: int, anchors: Sequence[int]) -> Codes:
+    def _allocation(self, lag: int) -> tuple[Sequence[int], list[tuple[int, ...]]]:
+        if lag not in self._allocations:
+            commit_points = zip(*(self._split(total, self.channels, lag) for total in COMMIT_POINTS), strict=True)
+            self._allocations[lag] = self._split(self.n_codebooks, self.channels, lag), list(commit_points)
+        return self._allocations[lag]
+
+    def _search(self, latent: Tensor, count: int, commit_points: Sequence[int]) -> Codes:
         # A beam of paths for one frame each: the same result for any number of frames.
-        found = self.model.quantizer.encode(latent, count, self.beam, anchors)
+        found = self.model.quantizer.encode(latent, count, self.beam, commit_points)
         return found.T.cpu().numpy().astype(np.uint16)
 
     @staticmethod
-    def _lag(latent: Tensor) -> int:
+    def _choose_side_lag(latent: Tensor) -> int:
         mid, side = (float(latent[i].square().sum()) + 1e-6 for i in (0, 1))
         lag = np.log(mid / side) / -np.log(STAGE_GAIN)
         return int(np.clip(round(lag), 0, MAX_LAG))
 
 
 class FrameDecoder:
-    """Takes codes in any pieces; gives samples `[channels, n]` at the model's rate, `hop` samples a frame.
+    """Codes, in pieces of any size, to samples `[channels, n]` at the model's sample rate, `hop` samples per frame.
 
-    The first frame given begins one hop before the signal does, so nothing comes of it: f frames make (f − 1) · hop
-    samples. `first_frame` is the number, within the file, of the first frame that is pushed.
+    The first frame begins one hop before the signal does and gives no samples: f frames make (f − 1) · hop samples.
 
-    Frames that are lost are made up from the last one before the gap, fading. For the frames behind the gap the network
-    had better not remember these: they follow what was before the gap and, in reverse order, the frames that are to
-    come, unheard. The sound behind the gap fades in within a frame.
+    Lost frames are concealed by the last one before the gap, fading out. The frames after the gap do not continue the
+    network's state of the concealment: it goes back to the state before the gap and is warmed up on the next frames in
+    reverse order, whose output is discarded. The sound after the gap fades in within a frame.
     """
 
-    CHUNK = 50
-    #: Frames within which a made-up sound fades to silence.
-    FADE = 3
-    #: Most frames in reverse order before the first one behind a gap.
-    RUN_UP = 6
+    #: Frames decoded at a time, which bounds memory.
+    CHUNK_FRAMES = 50
+    #: Frames within which concealment fades to silence.
+    FADE_FRAMES = 3
+    #: Most frames of warm-up after a gap.
+    WARM_UP_FRAMES = 6
 
     def __init__(self, model: NacModel, channels: int, first_frame: int = 0) -> None:
+        """A decoder for one stream.
+
+        Args:
+            model: in evaluation mode.
+            channels: 1, or 2 coded as mid and side.
+            first_frame: number, within the file, of the first frame that will be pushed.
+        """
         self.model, self.channels = model, channels
         self._hop = model.config.hop
         self._device = model.spectrum.deviation.device
         self._state: State = {}
-        self._frame = first_frame
+        self._frame_number = first_frame
         self._skip = self._hop
-        #: Latent and rate of the last frame that was there, `[channels, 1, latent]` and `[channels, 1]`.
-        self._last: tuple[Tensor, Tensor] | None = None
+        #: Latent and number of codebooks of the last intact frame, `[channels, 1, latent]` and `[channels, 1]`.
+        self._last_frame: tuple[Tensor, Tensor] | None = None
         #: Frames lost since then, and the state before them.
-        self._lost = 0
+        self._n_lost = 0
         self._state_before: State = {}
 
     @torch.inference_mode()
     def push(self, codes: Sequence[npt.NDArray[np.integer]]) -> Samples:
-        """Codes of each channel, `[codebooks of channel, frames]`, to samples."""
+        """Decode frames.
+
+        Args:
+            codes: of each channel, `[codebooks of the channel, frames]`; −1 for none.
+
+        Returns:
+            `[channels, n]` samples.
+        """
         out = []
-        for first in range(0, codes[0].shape[1], self.CHUNK):
-            part = [torch.from_numpy(channel[:, first : first + self.CHUNK].astype(np.int64)) for channel in codes]
+        for first in range(0, codes[0].shape[1], self.CHUNK_FRAMES):
+            chunk = slice(first, first + self.CHUNK_FRAMES)
+            part = [torch.from_numpy(channel[:, chunk].astype(np.int64)) for channel in codes]
             latent = torch.cat([self.model.quantizer.decode(channel[None].to(self._device)) for channel in part])
-            rate = torch.stack(
+            n_codebooks = torch.stack(
                 [
                     (channel >= 0).sum(0) if len(channel) else torch.zeros(latent.shape[1], dtype=torch.long)
                     for channel in part
                 ]
             ).to(self._device)
-            out.append(self._resume(latent, rate) if self._lost else self._run(latent, rate, self._frame))
-            self._frame += latent.shape[1]
-            self._last = latent[:, -1:], rate[:, -1:]
-        return self._samples(out)
+            if self._n_lost:
+                out.append(self._after_gap(latent, n_codebooks))
+            else:
+                out.append(self._synthesise(latent, n_codebooks, self._frame_number))
+            self._frame_number += latent.shape[1]
+            self._last_frame = latent[:, -1:], n_codebooks[:, -1:]
+        return self._to_output(out)
 
     @torch.inference_mode()
     def conceal(self, frames: int) -> Samples:
-        """Samples for frames that are lost: the last sound fades within 60 ms, then silence."""
-        if not self._lost:
+        """Make samples for lost frames: the last sound fades out within 60 ms, then silence.
+
+        Args:
+            frames: how many are lost.
+
+        Returns:
+            `[channels, n]` samples.
+        """
+        if not self._n_lost:
             self._state_before = dict(self._state)
         latent = torch.zeros(self.channels, 1, self.model.config.latent_dim, device=self._device)
-        rate = torch.zeros(self.channels, 1, dtype=torch.long, device=self._device)
-        if self._last is not None:
-            latent, rate = self._last
+        n_codebooks = torch.zeros(self.channels, 1, dtype=torch.long, device=self._device)
+        if self._last_frame is not None:
+            latent, n_codebooks = self._last_frame
         out = []
-        for first in range(0, frames, self.CHUNK):
-            lost = self._lost + torch.arange(min(self.CHUNK, frames - first), device=self._device)
-            fade = (1 - lost / self.FADE).clamp(min=0)
-            out.append(self._run(latent * fade[None, :, None], rate.expand(-1, len(lost)), self._frame))
-            self._frame += len(lost)
-            self._lost += len(lost)
-        return self._samples(out)
+        for first in range(0, frames, self.CHUNK_FRAMES):
+            lost = self._n_lost + torch.arange(min(self.CHUNK_FRAMES, frames - first), device=self._device)
+            fade = (1 - lost / self.FADE_FRAMES).clamp(min=0)
+            faded = latent * fade[None, :, None]
+            out.append(self._synthesise(faded, n_codebooks.expand(-1, len(lost)), self._frame_number))
+            self._frame_number += len(lost)
+            self._n_lost += len(lost)
+        return self._to_output(out)
 
-    def _resume(self, latent: Tensor, rate: Tensor) -> Tensor:
-        """The first samples behind a gap."""
-        lost, self._lost = self._lost, 0
-        faded = self._run(latent[:, :1], rate[:, :1], self._frame)  # the made-up sound, on its way out
+    def _after_gap(self, latent: Tensor, n_codebooks: Tensor) -> Tensor:
+        """The first samples after a gap."""
+        lost, self._n_lost = self._n_lost, 0
+        concealed = self._synthesise(latent[:, :1], n_codebooks[:, :1], self._frame_number)
         self._state = self._state_before
-        count = min(lost, self.RUN_UP)
+        count = min(lost, self.WARM_UP_FRAMES)
         order = np.pad(np.arange(latent.shape[1]), (count, 0), "symmetric")[:count]
-        self._run(latent[:, order], rate[:, order], self._frame - count)
-        samples = self._run(latent, rate, self._frame)
+        self._synthesise(latent[:, order], n_codebooks[:, order], self._frame_number - count)
+        samples = self._synthesise(latent, n_codebooks, self._frame_number)
         phase = torch.arange(0.5, self._hop, device=self._device) / self._hop
-        samples[:, : self._hop] = torch.lerp(faded, samples[:, : self._hop], (phase * torch.pi / 2).sin().square())
+        samples[:, : self._hop] = torch.lerp(concealed, samples[:, : self._hop], (phase * torch.pi / 2).sin().square())
         return samples
 
-    def _run(self, latent: Tensor, rate: Tensor, frame: int) -> Tensor:
+    def _synthesise(self, latent: Tensor, n_codebooks: Tensor, frame: int) -> Tensor:
         """Samples of each coded channel, `[channels, frames · hop]`, of frames from number `frame` on."""
         # The channels have different noise.
         first = torch.tensor([frame + 499 * channel for channel in range(self.channels)])
-        samples = self.model.synthesise(latent, rate, first, self._state)
-        # Where nothing was coded, as in the side channel of two alike, there is nothing to hear, not even what the
-        # network makes of nothing. A frame's sound ends one frame later.
-        rates = with_past(self.model, rate[..., None], 1, self._state)[..., 0]
-        heard = (rates[:, 1:] > 0) | (rates[:, :-1] > 0)
+        samples = self.model.synthesise(latent, n_codebooks, first, self._state)
+        # A channel without codes, such as the side of two equal channels, is silent; the network's own output for a
+        # latent of zeros is not. A frame's sound ends one frame later.
+        counts = with_past(self.model, n_codebooks[..., None], 1, self._state)[..., 0]
+        heard = (counts[:, 1:] > 0) | (counts[:, :-1] > 0)
         return samples * heard.repeat_interleave(self._hop, 1)
 
-    def _samples(self, parts: list[Tensor]) -> Samples:
-        """What is heard of these: without the hop before the signal, and left and right instead of mid and side."""
+    def _to_output(self, parts: list[Tensor]) -> Samples:
+        """Drop the hop before the signal; turn mid and side into left and right."""
         if not parts:
             return np.zeros((self.channels, 0), np.float32)
         samples: Samples = torch.cat(parts, 1).cpu().numpy()

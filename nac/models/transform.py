@@ -11,13 +11,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+#: Below this magnitude companding is about linear.
 KNEE = 1e-3
+#: Band level, of full scale 1, at which the logarithmic scale of the energies begins.
 ENERGY_FLOOR = 1e-4
+#: Rows of the noise table, after which the noise repeats; a prime, so that no rhythm comes of it.
+NOISE_PERIOD = 1021
 
 
 def mdct_basis(hop: int) -> Tensor:
-    """Modified discrete cosine transform with a sine window: `[2 · hop, hop]`, orthonormal over the overlap
-    (Princen and Bradley 1986)."""
+    """Modified discrete cosine transform with a sine window, orthonormal over the overlap.
+
+    Source: Princen and Bradley 1986.
+
+    Args:
+        hop: samples between frames, which is also the number of coefficients.
+
+    Returns:
+        `[2 · hop, hop]`: a windowed frame times it gives the coefficients.
+    """
     n = torch.arange(2 * hop, dtype=torch.float64)[:, None]
     k = torch.arange(hop, dtype=torch.float64)[None]
     basis = torch.cos(math.pi / hop * (n + 0.5 + hop / 2) * (k + 0.5)) * math.sqrt(2 / hop)
@@ -25,7 +37,7 @@ def mdct_basis(hop: int) -> Tensor:
 
 
 def compress(x: Tensor, power: float) -> Tensor:
-    """Companding, sign(x)·((|x| + knee)^power − knee^power): errors grow with the level, as hearing forgives."""
+    """Companding, sign(x)·((|x| + knee)^power − knee^power): errors grow with the level, where they are masked."""
     out: Tensor = x.sign() * ((x.abs() + KNEE).pow(power) - KNEE**power)
     return out
 
@@ -55,14 +67,11 @@ def band_matrix(edges: tuple[int, ...], bins: int) -> Tensor:
     return out
 
 
-NOISE_PERIOD = 1021
-
-
 def noise_table(bins: int) -> Tensor:
-    """Fixed noise, +1 or -1 at random, `[1021, bins]`: frame f of a file uses row f mod 1021.
+    """Fixed pseudo-random noise of +1 and −1, `[1021, bins]`: frame f of a file uses row f mod 1021.
 
-    Of one magnitude, so that a band holds just the power it is told to hold. Made by integer arithmetic alone, so that
-    it is the same on every machine.
+    All of one magnitude, so that a band has exactly the power that its energy states. Made by integer arithmetic alone,
+    so that it is the same on every machine.
     """
     x = np.arange(NOISE_PERIOD * bins, dtype=np.uint32)
     for _ in range(3):

@@ -18,29 +18,51 @@ from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 
 #: Largest weights file that is opened.
-LIMIT = 1 << 30
-#: Longest description of a model; most layers of a kind, and largest dilation, in it. All are far beyond any use.
+MAX_FILE_BYTES = 1 << 30
+#: Longest config, most layers of a kind, and largest dilation that are accepted. All are far beyond any use.
 MAX_CONFIG, MAX_LAYERS, MAX_DILATION = 1 << 16, 256, 4096
 _CODES, _STEPS = "quantizer.codes", "quantizer.steps"
 
 
 def fingerprint(codes: Tensor, steps: Tensor) -> int:
-    """Number that names the codebooks: the first 4 bytes of the SHA-256 of the int8 codes `[stages, size, latent]`
-    and their little-endian float32 steps `[stages]`."""
+    """Number that identifies the codebooks: the first 4 bytes of a SHA-256 over both arguments.
+
+    Args:
+        codes: int8 `[n_codebooks, size, latent]`.
+        steps: float32 `[n_codebooks]`, hashed as little-endian bytes.
+    """
     digest = hashlib.sha256(codes.contiguous().numpy().tobytes())
     digest.update(steps.numpy().astype("<f4").tobytes())
     return int(struct.unpack(">I", digest.digest()[:4])[0])
 
 
 def quantize_codebooks(codebooks: Tensor) -> tuple[Tensor, Tensor]:
-    """Codebooks to int8 with one step a stage. The rounding is some 45 dB below a code: far less than what the stage
-    leaves uncoded, and it makes the codebooks the same numbers everywhere."""
+    """Quantize codebooks to int8, with one step size per codebook.
+
+    The rounding error is some 45 dB below a code: far less than what the codebook leaves uncoded, and it makes the
+    codebooks the same numbers on every machine.
+
+    Args:
+        codebooks: `[n_codebooks, size, latent]`.
+
+    Returns:
+        int8 of the same shape, and float32 step sizes `[n_codebooks]`.
+    """
     steps = codebooks.abs().amax((1, 2)).clamp(min=1e-12) / 127
     return (codebooks / steps[:, None, None]).round().clamp(-127, 127).to(torch.int8), steps
 
 
 def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str, str] | None = None) -> int:
-    """Write the weights as float16, the codebooks as int8; returns the fingerprint. Replaces `path` in one step.
+    """Write a weights file: float16, the codebooks as int8. Replaces `path` in one step.
+
+    Args:
+        model: on any device.
+        path: of the new file.
+        generation: of the training that made the model, from 0 on.
+        notes: more metadata.
+
+    Returns:
+        The fingerprint of the codebooks.
 
     Raises:
         WeightsError: a weight is not finite.
@@ -68,55 +90,61 @@ def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str,
 
 
 def load_model(path: Path) -> tuple[NacModel, dict[str, str]]:
-    """Read weights; returns the model, on the CPU and in evaluation mode, and the file's metadata.
+    """Read a weights file.
 
-    Takes memory in proportion to the file, whatever it says of itself.
+    Takes memory in proportion to the size of the file, whatever its header claims.
+
+    Args:
+        path: of a `.safetensors` file that `save_model` wrote.
+
+    Returns:
+        The model, on the CPU and in evaluation mode, and the file's metadata.
 
     Raises:
-        WeightsError: the file is missing, is no weights file, or its tensors do not fit its config.
+        WeightsError: the file is missing, is not a weights file, or its tensors do not fit its config.
     """
     if not path.is_file():
-        raise WeightsError(f"weights {path} not found; give a .safetensors file made by scripts/train.py")
+        raise WeightsError(f"weights {path} not found; give the .safetensors file of a trained model")
     size = path.stat().st_size
-    if size > LIMIT:
-        raise WeightsError(f"weights {path} are larger than {LIMIT >> 20} MiB; these are no nac weights")
+    if size > MAX_FILE_BYTES:
+        raise WeightsError(f"weights {path} are larger than {MAX_FILE_BYTES >> 20} MiB; this is not a nac weights file")
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = file.metadata() or {}
             if metadata.get("format") != "nac-weights-1":
-                raise WeightsError(f"{path} holds no nac weights of this version; use weights made for it")
+                raise WeightsError(f"{path} does not hold nac weights of this version; use weights made for it")
             generation = metadata.get("generation", "0")
             if not (generation.isascii() and generation.isdigit() and len(generation) <= 18):
-                raise WeightsError(f"{path} has a generation that is no number; the file is damaged")
-            model = _described(metadata.get("config", ""), size, path)
-            number = _fill(model, file, path)
+                raise WeightsError(f"{path} has a generation that is not a number; the file is damaged")
+            model = _build_model(metadata.get("config", ""), size, path)
+            number = _load_tensors(model, file, path)
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path} is no readable weights file ({_first_line(error)})") from error
+        raise WeightsError(f"{path} is not a readable weights file ({_first_line(error)})") from error
     if metadata.get("fingerprint") != f"{number:08x}":
         raise WeightsError(f"the codebooks in {path} do not match their fingerprint; the file is damaged")
     return model.eval(), metadata
 
 
-def _described(text: str, size: int, path: Path) -> NacModel:
-    """The model that the config describes, if a file of `size` bytes can hold it."""
+def _build_model(text: str, size: int, path: Path) -> NacModel:
+    """Build the model that the config describes, if a file of `size` bytes can hold it."""
     try:
         if len(text) > MAX_CONFIG:
             raise WeightsError(f"the description of the model in {path} is too long; the file is damaged")
         config = ModelConfig.from_json(text)
-        _check_kinds(config)
-        # Every number takes a byte or two of the file; twice that leaves room for what is counted roughly.
-        if elements(config) > 2 * size:
+        _check_values(config)
+        # Every parameter takes one or two bytes of the file; the factor of 2 allows for the estimate's error.
+        if estimated_parameters(config) > 2 * size:
             raise WeightsError(f"{path} describes a model that is larger than the file; the file is damaged")
         # Not on the "meta" device, which would save the random start but imports a second's worth of torch.
         return NacModel(config)
     except (WeightsError, MemoryError):
         raise
-    except Exception as error:  # from wherever a number that makes no sense first led to trouble
+    except Exception as error:  # an absurd value may fail anywhere in the construction
         raise WeightsError(f"{path} describes a model that cannot be built ({_first_line(error)})") from error
 
 
-def _check_kinds(config: ModelConfig) -> None:
-    """What `ModelConfig.validate` takes for granted: values of the right kinds, and of sizes that work out."""
+def _check_values(config: ModelConfig) -> None:
+    """Check the types and ranges that `ModelConfig.validate` takes for granted."""
     blocks = (config.encoder_blocks, config.decoder_blocks, len(config.strides))
     units = [dilations for rates in (config.encoder_units, config.decoder_units) for dilations in rates]
     dilations = [dilation for unit in units for dilation in unit]
@@ -153,12 +181,14 @@ def _check_kinds(config: ModelConfig) -> None:
         raise WeightsError("the weights describe a model with values of a wrong kind or size; use other weights")
 
 
-def elements(config: ModelConfig) -> int:
-    """Numbers in the weights of such a model, counted without making it: within a few per cent, or too many."""
+def estimated_parameters(config: ModelConfig) -> int:
+    """Number of parameters of such a model, without building it: within 5 %, or too many."""
     hop, latent = config.hop, config.latent_dim
 
-    def half(width: int, blocks: int, outside: int, channels: Sequence[int], units: Sequence[Sequence[int]]) -> int:
-        """Numbers of encoder or decoder; `outside` are the ones that surround its blocks, per width."""
+    def network_parameters(
+        width: int, blocks: int, outside: int, channels: Sequence[int], units: Sequence[Sequence[int]]
+    ) -> int:
+        """Parameters of encoder or decoder; `outside` counts those around its blocks, per unit of width."""
         strided = sum(
             2 * stride * a * b for stride, a, b in zip(config.strides, (1, *channels), channels, strict=False)
         )
@@ -172,8 +202,10 @@ def elements(config: ModelConfig) -> int:
         )
 
     return (
-        half(config.encoder_width, config.encoder_blocks, 2 * latent, config.encoder_channels, config.encoder_units)
-        + half(
+        network_parameters(
+            config.encoder_width, config.encoder_blocks, 2 * latent, config.encoder_channels, config.encoder_units
+        )
+        + network_parameters(
             config.decoder_width,
             config.decoder_blocks,
             latent + 3 * hop + config.codebooks,
@@ -184,8 +216,8 @@ def elements(config: ModelConfig) -> int:
     )
 
 
-def _fill(model: NacModel, file: Any, path: Path) -> int:
-    """Copy the tensors of an open file into the model, one at a time; returns the fingerprint of its codebooks."""
+def _load_tensors(model: NacModel, file: Any, path: Path) -> int:
+    """Copy the tensors of an open file into the model, one at a time; return the fingerprint of its codebooks."""
     config = model.config
     names = set(file.keys())
 

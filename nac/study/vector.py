@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nac.models.quantizer import Book, beam_search
+from nac.models.quantizer import SearchCodebook, beam_search
 from nac.study.autoencoders import ConvAutoencoder, Latent, Shape
 from nac.study.config import SystemConfig
 
@@ -55,7 +55,7 @@ class VectorQuantizedAutoencoder(ConvAutoencoder):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         words = self.words(x)
-        codes, _ = beam_search(words.flatten(0, 1), [Book.of(book) for book in self.books], BEAM)
+        codes, _ = beam_search(words.flatten(0, 1), [SearchCodebook.from_vectors(book) for book in self.books], BEAM)
         return [torch.unflatten(codes, 0, words.shape[:2]).transpose(1, 2)]
 
     def decode(self, tables: Sequence[Tensor]) -> Tensor:
@@ -86,7 +86,7 @@ class VectorQuantizedAutoencoder(ConvAutoencoder):
         return words.flatten(1)[..., None]
 
     def _nearest(self, x: Tensor, index: int) -> Tensor:
-        return beam_search(x, [Book.of(self.books[index])], 1)[0][:, 0]
+        return beam_search(x, [SearchCodebook.from_vectors(self.books[index])], 1)[0][:, 0]
 
     def _follow(self, index: int, residual: Tensor, code: Tensor) -> None:
         hits = torch.bincount(code, minlength=self.books.shape[1]).to(residual)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nac.errors import OptionError
-from nac.models.config import tuples
+from nac.models.config import to_tuples
 from nac.training.data.augment import Augmentation
 
 
@@ -102,6 +102,6 @@ class TrainingConfig:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            return cls(**{key: tuples(value) for key, value in values.items()})
+            return cls(**{key: to_tuples(value) for key, value in values.items()})
         except (ValueError, TypeError) as error:
             raise OptionError(f"this is no training config of this version: {error}") from error

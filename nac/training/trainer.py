@@ -50,7 +50,7 @@ class Trainer:
     ) -> None:
         self.config, self.crops, self.folder, self.device = config, crops, folder, torch.device(device)
         self.model = model.to(self.device).train()
-        model.encoder.half_blocks = model.decoder.half_blocks = config.bfloat16
+        model.encoder.bfloat16_blocks = model.decoder.bfloat16_blocks = config.bfloat16
         self.books = CodebookTrainer(
             model.quantizer, config.codebook_decay, config.codebook_hits, usage, config.beam
         ).to(self.device)
@@ -221,7 +221,7 @@ class Trainer:
             self.adversary.load_state_dict(state["adversary"])
         if weights_only:
             self.model.load_state_dict(average, strict=False)
-            self.model.decoder.complete_rates()
+            self.model.decoder.interpolate_untrained_embeddings()
             self.average["decoder.rate"] = self.model.decoder.rate.detach().clone()
         else:
             self.optimiser.load_state_dict(state["optimiser"])

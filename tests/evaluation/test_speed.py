@@ -32,7 +32,9 @@ def test_products_are_those_of_the_layers() -> None:
     for layer in model.modules():
         if isinstance(layer, (nn.Linear, DepthwiseConv)):
             layer.register_forward_hook(count)
-    bands = frames * config.hop * config.bands  # energies of the bands: once in the encoder, to and fro in the decoder
+    bands = (
+        frames * config.hop * config.n_bands
+    )  # energies of the bands: once in the encoder, to and fro in the decoder
     with torch.no_grad():
         model.analyse(torch.zeros(1, 24_000))
         encoder, counted = counted + bands, 0

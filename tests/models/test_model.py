@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from nac.errors import WeightsError
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
-from nac.models.quantizer import ANCHORS, smallest
+from nac.models.quantizer import COMMIT_POINTS, k_smallest
 from nac.models.transform import compress, expand, level_to_log, log_to_level, mdct_basis, noise_table
 from nac.models.weights import load_model, save_model
 from tests.conftest import SMALL, small_model, speech_like
@@ -103,14 +103,14 @@ def test_codes_of_a_lower_rate_are_a_prefix(beam: int) -> None:
     model = small_model()
     latent = torch.randn(20, model.config.latent_dim) * 0.1
     whole = model.quantizer.encode(latent, 48, beam)
-    for stages in ANCHORS:
+    for stages in COMMIT_POINTS:
         assert torch.equal(model.quantizer.encode(latent, stages, beam), whole[:, :stages])
 
 
 @pytest.mark.parametrize(("rows", "n", "count"), [(5, 1024, 1), (5, 1024, 8), (3, 96, 5), (4, 50, 8), (2, 8192, 24)])
 def test_smallest_agrees_with_sorting(rows: int, n: int, count: int) -> None:
     x = torch.randn(rows, n)
-    values, positions = smallest(x, count)
+    values, positions = k_smallest(x, count)
     torch.testing.assert_close(values.sort(1).values, x.sort(1).values[:, :count])
     torch.testing.assert_close(x.gather(1, positions), values)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from nac.errors import WeightsError
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
-from nac.models.weights import elements, load_model
+from nac.models.weights import estimated_parameters, load_model
 from tests.conftest import SMALL
 
 Change = Callable[[dict[str, Tensor], dict[str, str]], None]
@@ -307,4 +307,4 @@ def test_models_too_large_are_refused_before_memory_is_taken(
 @pytest.mark.parametrize("config", [SMALL, ModelConfig(), dataclasses.replace(SMALL, decoder_blocks=9, expansion=7)])
 def test_sizes_are_known_without_making_the_model(config: ModelConfig) -> None:
     counted = sum(value.numel() for value in NacModel(config).state_dict().values())
-    assert counted * 0.95 < elements(config) < counted * 1.05
+    assert counted * 0.95 < estimated_parameters(config) < counted * 1.05

@@ -1,9 +1,9 @@
 """Codebooks refined together: what k-means fits one after the other, least squares fits at once.
 
-Residual codebooks are fitted stage by stage, each blind to those after it. Here a block of stages, from one anchor of
-the search to the next, is coded with the beam search that the encoder uses, and then all its codes are set to the
-values that together leave the least squared error (additive quantization; Babenko and Lempitsky 2014, Martinez et al.
-2018). Both steps are repeated.
+Residual codebooks are fitted stage by stage, each blind to those after it. Here a block of stages, from one commit
+point of the search to the next, is coded with the beam search that the encoder uses, and then all its codes are set to
+the values that together leave the least squared error (additive quantization; Babenko and Lempitsky 2014, Martinez et
+al. 2018). Both steps are repeated.
 """
 
 import logging
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nac.models.model import NacModel
-from nac.models.quantizer import ANCHORS, Book, ResidualQuantizer, beam_search
+from nac.models.quantizer import COMMIT_POINTS, ResidualQuantizer, SearchCodebook, beam_search
 from nac.training.data.corpus import Crops
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 HOLD = 8.0
 #: Stages solved at once; the cost of a solution grows with the cube of their number.
 MOST = 12
-#: Weight of the error at every second stage before a block's last, so that the rates between the anchors stay good.
+#: Weight of the error at every second stage before a block's last, so that bit rates between commit points stay good.
 PREFIX = 0.15
 
 
@@ -55,7 +55,7 @@ def refine(
     stages = quantizer.config.codebooks
     layers = [first for first, _ in quantizer.config.layers if first < stages]
     early = layers[1] if len(layers) > 1 else stages
-    edges = {*layers, *(edge for edge in ANCHORS if edge < stages), *range(2 * MOST, stages, MOST), stages}
+    edges = {*layers, *(edge for edge in COMMIT_POINTS if edge < stages), *range(2 * MOST, stages, MOST), stages}
     for first, last in pairwise(sorted(edges)):
         if first == early:
             residual = residual[: int(len(residual) * late)]
@@ -75,7 +75,7 @@ def refine(
 def search(residual: Tensor, books: Tensor, size: int, beam: int) -> tuple[Tensor, float]:
     """Beam search of `[frames, latent]` through `books` `[stages, codes, latent]`: codes and mean squared error."""
     out, error = [], 0.0
-    laid_out = [Book.of(book) for book in books[:, :, :size]]
+    laid_out = [SearchCodebook.from_vectors(book) for book in books[:, :, :size]]
     for start in range(0, len(residual), 512):
         part = residual[start : start + 512]
         codes, left = beam_search(part, laid_out, beam)
