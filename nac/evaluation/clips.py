@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from nac.arrays import Samples
 from nac.audio import known_formats, open_audio
 from nac.errors import AudioError, NacError
 from nac.evaluation.metrics.perceptual import resample
@@ -19,7 +19,6 @@ from nac.evaluation.metrics.perceptual import resample
 if TYPE_CHECKING:
     import nac.codec
 
-Audio = npt.NDArray[np.float32]
 
 KINDS = ("speech", "music", "environmental")
 NAC_SUFFIX = ".nac"
@@ -68,7 +67,7 @@ def choose(clips: Sequence[Clip], per_kind: int) -> list[Clip]:
     ]
 
 
-def load_audio(path: str | os.PathLike[str], weights: str | None = None) -> tuple[Audio, int]:
+def load_audio(path: str | os.PathLike[str], weights: str | None = None) -> tuple[Samples, int]:
     """The whole file as float32 `[channels, samples]` and its sample rate in Hz; .nac files are decoded.
 
     `weights`: the weights file for these, None for the packaged one. Raises `AudioError` (or another `NacError` for a
@@ -81,12 +80,12 @@ def load_audio(path: str | os.PathLike[str], weights: str | None = None) -> tupl
         return np.concatenate(blocks, axis=1), reader.sample_rate
 
 
-def same_rate(signal: Audio, rate_in: int, rate_out: int) -> Audio:
+def same_rate(signal: Samples, rate_in: int, rate_out: int) -> Samples:
     """`[channels, samples]` at `rate_out` Hz."""
     return resample(signal, rate_in, rate_out) if signal.shape[-1] else signal
 
 
-def mono(signal: Audio) -> Audio:
+def mono(signal: Samples) -> Samples:
     """The mean of the channels, `[1, samples]`."""
     return signal if len(signal) == 1 else signal.mean(axis=0, keepdims=True, dtype=np.float32)
 
@@ -98,7 +97,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in names)
 
 
-def _decode(path: Path, weights: str | None) -> tuple[Audio, int]:
+def _decode(path: Path, weights: str | None) -> tuple[Samples, int]:
     try:
         data = path.read_bytes()
     except OSError as error:

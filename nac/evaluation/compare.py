@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from nac.arrays import Samples
 from nac.errors import AudioError, OptionError
-from nac.evaluation.clips import KINDS, Audio, Clip, find_clips, load_audio, mono, same_rate
+from nac.evaluation.clips import KINDS, Clip, find_clips, load_audio, mono, same_rate
 from nac.evaluation.metrics import METRICS, default_metrics, score, unavailable
 from nac.evaluation.metrics.align import delay
 from nac.evaluation.report.plots import FORMATS, plot_comparison
@@ -163,8 +164,12 @@ def pair_up(references: Sequence[Clip], decoded: Sequence[Clip]) -> tuple[list[t
 
 
 def fit(
-    reference: Audio, decoded: Audio, rates: tuple[int, int], sample_rate: int | None = None, keep_delay: bool = False
-) -> tuple[Audio, Audio, int, int, list[str]]:
+    reference: Samples,
+    decoded: Samples,
+    rates: tuple[int, int],
+    sample_rate: int | None = None,
+    keep_delay: bool = False,
+) -> tuple[Samples, Samples, int, int, list[str]]:
     """Make two signals `[channels, samples]` comparable: rate, channels, delay, length.
 
     `rates`: of the reference and of the decoded signal, in Hz. Returns both signals in equal shape, their sample rate,

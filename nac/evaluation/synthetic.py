@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import butter, lfilter, sosfilt
 
-Audio = npt.NDArray[np.float32]
+from nac.arrays import Samples
 
 FRAME_SECONDS = 0.01  # after which the resonances of the voice move on
 CHORDS = ((220.0, 277.2, 329.6), (196.0, 246.9, 293.7), (174.6, 220.0, 261.6), (196.0, 246.9, 392.0))  # Hz
 
 
-def made_sound(seconds: float = 8.0, sample_rate: int = 24_000) -> Audio:
+def made_sound(seconds: float = 8.0, sample_rate: int = 24_000) -> Samples:
     """The same sound at every call, `[1, samples]`, peak 0.5.
 
     Its first half has gliding harmonics through moving resonances, in syllables, with hissing consonants between them;

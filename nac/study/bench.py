@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from nac.evaluation.clips import Audio
+from nac.arrays import Samples
 from nac.study.coder import Coder, load_coder
 
 MODEL = "model.safetensors"
@@ -53,10 +53,10 @@ class Trained:
     def prepare(self) -> None:
         self._coder()
 
-    def encode(self, audio: Audio, sample_rate: int, kbps: float, folder: Path) -> bytes:
+    def encode(self, audio: Samples, sample_rate: int, kbps: float, folder: Path) -> bytes:
         return self._coder().compress(audio, sample_rate, int(kbps))
 
-    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Audio, int]:
+    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Samples, int]:
         return self._coder().decompress(data)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from nac.arrays import Integers, Table
 from nac.errors import AudioError, OptionError
 from nac.evaluation.report.plots import new_figure, save
 from nac.evaluation.report.tables import csv_text, markdown
@@ -24,8 +24,6 @@ from nac.files import NewFile
 from nac.study.features import Features
 from nac.training.data.corpus import Corpus, audible, cut, load_corpus
 
-Table = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int64]
 TABLE, CONFUSION = "classify.md", "confusion.png"
 HIDDEN, STEPS, RATE, DECAY, DROPOUT = 64, 300, 3e-3, 0.05, 0.3
 
@@ -37,8 +35,8 @@ class Clips:
     sample_rate: int
     labels: tuple[str, ...]
     samples: tuple[Table, ...]
-    label: Numbers
-    recording: Numbers
+    label: Integers
+    recording: Integers
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Verdict:
 
     name: str
     size: int
-    confusion: Numbers
+    confusion: Integers
 
     @property
     def accuracy(self) -> float:
@@ -100,7 +98,7 @@ def read_clips(folder: Path, sample_rate: int, seconds: float = 3.0, per_recordi
     return clips
 
 
-def split(label: Numbers, recording: Numbers, folds: int = 5) -> Numbers:
+def split(label: Integers, recording: Integers, folds: int = 5) -> Integers:
     """The fold of each clip: whole recordings, so that the clips of each label are spread as evenly as these allow.
 
     >>> split(np.array([0, 0, 1, 1, 0, 1]), np.array([0, 0, 1, 1, 2, 3]), folds=2).tolist()
@@ -140,7 +138,7 @@ def judge(clips: Clips, features: Features, folds: int = 5) -> Verdict:
     return Verdict(features.name, x.shape[1], confusion)
 
 
-def classify(known: Table, label: Numbers, unknown: Table, labels: int, seed: int = 0) -> Numbers:
+def classify(known: Table, label: Integers, unknown: Table, labels: int, seed: int = 0) -> Integers:
     """Labels for the rows of `unknown`, learned from those of `known`: a small network with one hidden layer.
 
     Every label weighs the same in the loss, however many clips it has.

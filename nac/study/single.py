@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nac.evaluation.clips import Audio, choose, find_clips, load_audio
+from nac.arrays import Samples
+from nac.evaluation.clips import choose, find_clips, load_audio
 from nac.evaluation.metrics import score
 from nac.evaluation.report.tables import means
 from nac.study.bench import MODEL
@@ -79,7 +80,7 @@ def report(coder: Coder, clips: Path, count: int = 5) -> list[Report]:
     ]
 
 
-def _report(coder: Coder, sounds: Sequence[Audio], setting: int) -> Report:
+def _report(coder: Coder, sounds: Sequence[Samples], setting: int) -> Report:
     rate, total, scores = coder.sample_rate, 0, []
     for x in sounds:
         data = coder.compress(x, rate, setting)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nac.arrays import Samples
 from nac.audio import AudioWriter
 
 RATE = 16_000
 RECORDINGS = 5  # of each kind, to learn from
-Samples = npt.NDArray[np.float32]
 
 
 def write_sounds(folder: Path) -> tuple[Path, Path]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nac.arrays import Array, Codes, Floats, Integers
 from nac.format.entropy_contexts import SCALE_ROWS, Context, Neighbour, contexts_of
 from nac.format.entropy_range import PROBABILITY_BITS
 from nac.format.entropy_tables import SCORES
@@ -35,11 +36,6 @@ SWEEPS = 4
 SIZE_LEVELS = 4
 """Decisions that tell how large a code is, before those that tell its direction."""
 LARGEST = 127
-
-Codes = npt.NDArray[np.uint16]
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Array = npt.NDArray[np.generic]
 
 
 @torch.inference_mode()

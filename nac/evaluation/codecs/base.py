@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from nac.evaluation.clips import Audio
+from nac.arrays import Samples
 
 Rates = tuple[float, ...]
 
@@ -36,10 +36,10 @@ class Codec(Protocol):
     def prepare(self) -> None:
         """Load what is kept for all clips, so that it does not count as time of the first."""
 
-    def encode(self, audio: Audio, sample_rate: int, kbps: float, folder: Path) -> bytes:
+    def encode(self, audio: Samples, sample_rate: int, kbps: float, folder: Path) -> bytes:
         """`[channels, samples]` to the bytes of a file. `folder` is empty and may be written to."""
 
-    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Audio, int]:
+    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Samples, int]:
         """The file back to `[channels, samples]` and their rate; `sample_rate` is the rate the original had."""
 
 

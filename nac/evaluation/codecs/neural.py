@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from nac.arrays import Samples
 from nac.errors import OptionError
-from nac.evaluation.clips import Audio, mono, same_rate
+from nac.evaluation.clips import mono, same_rate
 from nac.evaluation.codecs.base import Codec, file_hash
 
 RATE = 24000  # Hz, of both models
@@ -50,7 +51,7 @@ class Encodec:
     def prepare(self) -> None:
         _load_encodec(self.weights())
 
-    def encode(self, audio: Audio, sample_rate: int, kbps: float, folder: Path) -> bytes:
+    def encode(self, audio: Samples, sample_rate: int, kbps: float, folder: Path) -> bytes:
         if kbps not in self.rates:
             raise OptionError(f"encodec codes at {', '.join(f'{rate:g}' for rate in self.rates)} kbps, not {kbps:g}")
         import torch
@@ -63,7 +64,7 @@ class Encodec:
             compress_to_file(model, torch.from_numpy(same_rate(mono(audio), sample_rate, RATE)), out, use_lm=False)
         return out.getvalue()
 
-    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Audio, int]:
+    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Samples, int]:
         import torch
 
         binary = import_module("encodec.binary")
@@ -100,7 +101,7 @@ class Dac:
     def prepare(self) -> None:
         _load_dac(self.weights())
 
-    def encode(self, audio: Audio, sample_rate: int, kbps: float, folder: Path) -> bytes:
+    def encode(self, audio: Samples, sample_rate: int, kbps: float, folder: Path) -> bytes:
         import torch
 
         model = _load_dac(self.weights())
@@ -115,7 +116,7 @@ class Dac:
         packed = np.packbits(bits.astype(np.uint8).reshape(-1)).tobytes()
         return _DAC_HEADER.pack(codebooks, codes.shape[1], signal.shape[-1]) + packed
 
-    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Audio, int]:
+    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Samples, int]:
         import torch
 
         model = _load_dac(self.weights())

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import nac
+from nac.arrays import Samples
 from nac.errors import OptionError
-from nac.evaluation.clips import Audio
 from nac.evaluation.codecs.base import Rates, file_hash
 
 
@@ -46,12 +46,12 @@ class Nac:
     def prepare(self) -> None:
         _load_nac(self.weights)
 
-    def encode(self, audio: Audio, sample_rate: int, kbps: float, folder: Path) -> bytes:
+    def encode(self, audio: Samples, sample_rate: int, kbps: float, folder: Path) -> bytes:
         if kbps != int(kbps):
             raise OptionError(f"nac codes at whole kbps, not at {kbps:g}")
         return _load_nac(self.weights).encode(audio, sample_rate, kbps=int(kbps), effort=self.effort)
 
-    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Audio, int]:
+    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Samples, int]:
         return _load_nac(self.weights).decode(data)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nac.arrays import Samples
 from nac.audio import AudioWriter
 from nac.errors import AudioError
-from nac.evaluation.clips import Audio, load_audio, mono, same_rate
+from nac.evaluation.clips import load_audio, mono, same_rate
 from nac.evaluation.codecs.base import Rates
 
 TOOL_SECONDS = 600  # after which a tool is taken to hang
@@ -52,7 +53,7 @@ class Tool:
     def prepare(self) -> None:
         pass
 
-    def encode(self, audio: Audio, sample_rate: int, kbps: float, folder: Path) -> bytes:
+    def encode(self, audio: Samples, sample_rate: int, kbps: float, folder: Path) -> bytes:
         source, target = folder / ("in.raw" if self.raw else "in.wav"), folder / f"coded.{self.suffix}"
         audio, rate = mono(audio) if self.mono else audio, self.input_rate or sample_rate
         audio = same_rate(audio, sample_rate, rate)
@@ -64,7 +65,7 @@ class Tool:
         self._run(self.encoder, source, target, kbps, sample_rate)
         return target.read_bytes()
 
-    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Audio, int]:
+    def decode(self, data: bytes, sample_rate: int, folder: Path) -> tuple[Samples, int]:
         source, target = folder / f"coded.{self.suffix}", folder / ("out.raw" if self.raw else "out.wav")
         source.write_bytes(data)
         self._run(self.decoder, source, target, 0, sample_rate)

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import firwin, oaconvolve
 
+from nac.arrays import Samples
 from nac.errors import AudioError, OptionError
-from nac.evaluation.clips import Audio, Clip
+from nac.evaluation.clips import Clip
 from nac.evaluation.codecs import Codec, Rates
 from nac.evaluation.metrics.loudness import loudness
 from nac.evaluation.report.examples import decoded_versions
@@ -39,7 +40,7 @@ class Version:
 
     name: str
     role: str
-    audio: Audio
+    audio: Samples
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Item:
     name: str
     kind: str | None
     sample_rate: int
-    reference: Audio
+    reference: Samples
     versions: tuple[Version, ...]
 
 
@@ -84,9 +85,9 @@ def make_items(
 def make_item(
     name: str,
     kind: str | None,
-    reference: Audio,
+    reference: Samples,
     sample_rate: int,
-    decoded: Sequence[tuple[str, Audio]],
+    decoded: Sequence[tuple[str, Samples]],
     seconds: float = 10.0,
 ) -> Item:
     """Cut, add hidden reference and anchors, match levels, and turn all down together where one would clip.
@@ -111,7 +112,7 @@ def make_item(
     return Item(name, kind, sample_rate, reference * gain, scaled)
 
 
-def low_pass(audio: Audio, cutoff: float, sample_rate: int) -> Audio:
+def low_pass(audio: Samples, cutoff: float, sample_rate: int) -> Samples:
     """`[channels, samples]` without what lies above `cutoff` Hz; a linear-phase filter whose delay is removed."""
     taps = 2 * int(ANCHOR_SECONDS * sample_rate / 2) + 1
     response = firwin(taps, cutoff, fs=sample_rate, window=("kaiser", 7.0))
@@ -119,7 +120,7 @@ def low_pass(audio: Audio, cutoff: float, sample_rate: int) -> Audio:
     return np.asarray(filtered[:, taps // 2 : taps // 2 + audio.shape[1]], dtype=np.float32)
 
 
-def at_level_of(reference: Audio, audio: Audio, sample_rate: int) -> Audio:
+def at_level_of(reference: Samples, audio: Samples, sample_rate: int) -> Samples:
     """`audio` as loud as `reference` (BS.1770), by at most 12 dB; unchanged if either is silent."""
     wanted, own = loudness(reference, sample_rate), loudness(audio, sample_rate)
     if wanted is None or own is None:
@@ -190,5 +191,5 @@ def listening_page(
     return page
 
 
-def _sound(audio: Audio, sample_rate: int) -> str:
+def _sound(audio: Samples, sample_rate: int) -> str:
     return base64.b64encode(flac_bytes(audio, sample_rate)).decode()

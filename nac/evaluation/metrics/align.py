@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
 
-Audio = npt.NDArray[np.float32]
+from nac.arrays import Samples
 
 MAX_SECONDS = 1.0  # longest delay looked for
 PROBE_SECONDS = 60.0  # of sound that the delay is measured on
 
 
-def delay(reference: Audio, decoded: Audio, sample_rate: int, max_seconds: float = MAX_SECONDS) -> int:
+def delay(reference: Samples, decoded: Samples, sample_rate: int, max_seconds: float = MAX_SECONDS) -> int:
     """Samples by which `decoded` comes later than `reference` (negative: earlier); 0 when either is silent.
 
     Both `[samples]` or `[channels, samples]` at one sample rate (channels are summed); lengths may differ. The delay is
@@ -32,7 +32,9 @@ def delay(reference: Audio, decoded: Audio, sample_rate: int, max_seconds: float
     return int(lags[np.argmax(correlation[lags])])
 
 
-def align(reference: Audio, decoded: Audio, sample_rate: int, max_seconds: float = MAX_SECONDS) -> tuple[Audio, int]:
+def align(
+    reference: Samples, decoded: Samples, sample_rate: int, max_seconds: float = MAX_SECONDS
+) -> tuple[Samples, int]:
     """`decoded` moved by its delay and fitted to the reference's length, and the delay in samples.
 
     Shapes as in `delay`. Samples missing at either end are zero; samples too many are cut. The result has the shape
@@ -42,7 +44,7 @@ def align(reference: Audio, decoded: Audio, sample_rate: int, max_seconds: float
     return shifted(decoded, shift, reference.shape[-1]), shift
 
 
-def shifted(signal: Audio, shift: int, samples: int) -> Audio:
+def shifted(signal: Samples, shift: int, samples: int) -> Samples:
     """`signal[..., shift : shift + samples]`, with zeros where that reaches outside the signal."""
     out = np.zeros((*signal.shape[:-1], samples), dtype=signal.dtype)
     start, stop = max(shift, 0), min(shift + samples, signal.shape[-1])
@@ -51,6 +53,6 @@ def shifted(signal: Audio, shift: int, samples: int) -> Audio:
     return out
 
 
-def _probe(signal: Audio, sample_rate: int) -> npt.NDArray[np.float64]:
+def _probe(signal: Samples, sample_rate: int) -> npt.NDArray[np.float64]:
     limited = np.asarray(signal, dtype=np.float64)[..., : int(PROBE_SECONDS * sample_rate)]
     return np.asarray(limited.sum(axis=0) if limited.ndim == 2 else limited)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-Audio = npt.NDArray[np.float32]
+from nac.arrays import Samples
 
 # The two filters of BS.1770's K-weighting as analogue prototypes: a shelf of +4 dB for the head, and a high pass.
 _SHELF_HZ, _SHELF_Q, _SHELF_DB = 1681.974450955533, 0.7071752369554196, 3.999843853973347
@@ -18,7 +18,7 @@ BLOCK_SECONDS, HOP_SECONDS = 0.4, 0.1
 ABSOLUTE_GATE, RELATIVE_GATE = -70.0, -10.0  # LUFS; LU below the mean of what passes the first
 
 
-def loudness(audio: Audio, sample_rate: int) -> float | None:
+def loudness(audio: Samples, sample_rate: int) -> float | None:
     """Integrated loudness of `[channels, samples]` in LUFS, gated as in BS.1770-4; None for silence.
 
     Clips shorter than a block of 0.4 s are measured whole. Channels count alike.
@@ -42,7 +42,7 @@ def loudness(audio: Audio, sample_rate: int) -> float | None:
     return -0.691 + 10 * math.log10(float(powers.mean()))
 
 
-def k_weighted(audio: Audio, sample_rate: int) -> npt.NDArray[np.float64]:
+def k_weighted(audio: Samples, sample_rate: int) -> npt.NDArray[np.float64]:
     """`[channels, samples]` through both filters."""
     out = np.asarray(audio, dtype=np.float64)
     for numerator, denominator in (_shelf(sample_rate), _high_pass(sample_rate)):

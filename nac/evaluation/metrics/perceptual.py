@@ -18,9 +18,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
+from nac.arrays import Samples
+
 SPEECH_RATE = 16000  # Hz: PESQ-WB and ViSQOL's speech mode are defined there, STOI is taken there
 AUDIO_RATE = 48000  # Hz: ViSQOL's audio mode is defined there
 PIECE_SECONDS = 30.0
@@ -61,7 +61,7 @@ def pesq_wb(reference: Samples, decoded: Samples, sample_rate: int) -> float | N
         except (BufferTooShortError, NoUtterancesError):
             return None
 
-    return _pieces(one, reference, decoded, sample_rate, SPEECH_RATE)
+    return mean_over_pieces(one, reference, decoded, sample_rate, SPEECH_RATE)
 
 
 def visqol_speech(reference: Samples, decoded: Samples, sample_rate: int) -> float | None:
@@ -104,7 +104,7 @@ def _intelligibility(reference: Samples, decoded: Samples, sample_rate: int, ext
             except (RuntimeWarning, ValueError):
                 return None
 
-    return _pieces(one, reference, decoded, sample_rate, SPEECH_RATE)
+    return mean_over_pieces(one, reference, decoded, sample_rate, SPEECH_RATE)
 
 
 def _visqol(mode: str, reference: Samples, decoded: Samples, sample_rate: int, rate: int) -> float | None:
@@ -118,7 +118,7 @@ def _visqol(mode: str, reference: Samples, decoded: Samples, sample_rate: int, r
         except ValueError:  # no patch with any sound in it
             return None
 
-    return _pieces(one, reference, decoded, sample_rate, rate)
+    return mean_over_pieces(one, reference, decoded, sample_rate, rate)
 
 
 @lru_cache(maxsize=2)
@@ -146,7 +146,7 @@ def _quiet() -> Iterator[None]:
         os.close(kept)
 
 
-def _pieces(
+def mean_over_pieces(
     one: Callable[[Samples, Samples], float | None],
     reference: Samples,
     decoded: Samples,

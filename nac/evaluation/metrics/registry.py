@@ -1,6 +1,7 @@
 """The list of scores and the one function that computes them: `score`.
 
-Definitions are in `waveform`, `spectra` and `perceptual`; nothing here needs torch.
+Definitions are in `waveform`, `spectra`, `perceptual`, `mos`, `voicing` and `tonal`. Of these DistillMOS alone needs
+torch, and imports it when it is first used. No score here is ever part of a training loss.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
+from nac.arrays import Samples
 from nac.errors import AudioError, OptionError
+from nac.evaluation.metrics.mos import distillmos, dnsmos_ovrl, dnsmos_p808, dnsmos_sig
 from nac.evaluation.metrics.perceptual import estoi, pesq_wb, stoi, visqol_audio, visqol_speech
 from nac.evaluation.metrics.spectra import log_spectral_distance, log_spectrum_rmse, mel_distance
+from nac.evaluation.metrics.tonal import tonal_lines
+from nac.evaluation.metrics.voicing import f0_error, voicing_kept
 from nac.evaluation.metrics.waveform import l1, mse, sdr, si_sdr, snr
 
 VERSION = 1  # raised whenever a definition changes, so that cached scores are computed anew
 
-Audio = npt.NDArray[np.float32]
-Compute = Callable[[Audio, Audio, int], float | None]  # reference, decoded (both `[samples]`), sample rate in Hz
+Compute = Callable[[Samples, Samples, int], float | None]  # reference, decoded (both `[samples]`), sample rate in Hz
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Metric:
     """One score: how it is named and read, what it needs, how it is computed.
 
     `kinds`: the kinds of sound it is meant for (empty: all). `packages`: the optional modules it imports, which the
-    extra `eval` of nac brings. `slow`: takes about half as long as the sound or longer.
+    `extra` of nac brings. `slow`: takes about half as long as the sound or longer. `kind_only`: computed unasked only
+    where the sound is known to be of one of its kinds, since a large model must be loaded or the score means nothing
+    for other sounds.
     """
 
     name: str
@@ -41,10 +47,18 @@ class Metric:
     kinds: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     slow: bool = False
+    extra: str = "eval"
+    kind_only: bool = False
 
     def available(self) -> bool:
         """Whether its packages are installed."""
         return all(find_spec(package) is not None for package in self.packages)
+
+
+def _mos(name: str, label: str, compute: Compute, packages: tuple[str, ...]) -> Metric:
+    return Metric(
+        name, label, "MOS", "higher", compute, kinds=("speech",), packages=packages, extra="mos", kind_only=True
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -57,6 +71,15 @@ METRICS: dict[str, Metric] = {
                packages=("visqol", "ai_edge_litert"), slow=True),
         Metric("visqol_audio", "ViSQOL-audio", "MOS", "higher", visqol_audio, kinds=("music", "environmental"),
                packages=("visqol",), slow=True),
+        _mos("distillmos", "DistillMOS", distillmos, ("distillmos",)),
+        _mos("dnsmos_sig", "DNSMOS-SIG", dnsmos_sig, ("speechmos", "onnxruntime")),
+        _mos("dnsmos_ovrl", "DNSMOS-OVRL", dnsmos_ovrl, ("speechmos", "onnxruntime")),
+        _mos("dnsmos_p808", "DNSMOS-P.808", dnsmos_p808, ("speechmos", "onnxruntime")),
+        Metric("voicing_kept", "Voicing kept", "", "higher", voicing_kept, digits=3, kinds=("speech",),
+               packages=("pyworld",), kind_only=True),
+        Metric("f0_error", "F0 error", "cents", "lower", f0_error, digits=1, kinds=("speech",), packages=("pyworld",),
+               kind_only=True),
+        Metric("tonal_lines", "Lines", "dB", "lower", tonal_lines, digits=1),
         Metric("si_sdr", "SI-SDR", "dB", "higher", lambda x, y, _: si_sdr(x, y)),
         Metric("sdr", "SDR", "dB", "higher", lambda x, y, _: sdr(x, y)),
         Metric("snr", "SNR", "dB", "higher", lambda x, y, _: snr(x, y)),
@@ -70,7 +93,7 @@ METRICS: dict[str, Metric] = {
 
 
 def default_metrics(kind: str | None = None, slow: bool = False) -> tuple[str, ...]:
-    """Names of the scores meant for `kind` (of all kinds if None): the quick ones, and with `slow` the others too.
+    """Names of the scores meant for `kind` (None: not known): the quick ones, and with `slow` the others too.
 
     >>> "pesq_wb" in default_metrics("music"), "pesq_wb" in default_metrics("speech")
     (False, True)
@@ -80,7 +103,8 @@ def default_metrics(kind: str | None = None, slow: bool = False) -> tuple[str, .
     return tuple(
         metric.name
         for metric in METRICS.values()
-        if (slow or not metric.slow) and (kind is None or not metric.kinds or kind in metric.kinds)
+        if (slow or not metric.slow)
+        and (not metric.kinds or kind in metric.kinds or (kind is None and not metric.kind_only))
     )
 
 
@@ -89,13 +113,13 @@ def unavailable(metrics: Iterable[str] | None = None) -> list[str]:
     lines = []
     for metric in _chosen(METRICS if metrics is None else metrics):
         if not metric.available():
-            lines.append(f"{metric.label} is left out: its package is missing (pip install 'nac[eval]')")
+            lines.append(f"{metric.label} is left out: its package is missing (pip install 'nac[{metric.extra}]')")
     return lines
 
 
 def score(
-    reference: npt.ArrayLike,
-    decoded: npt.ArrayLike,
+    reference: ArrayLike,
+    decoded: ArrayLike,
     sample_rate: int,
     kind: str | None = None,
     metrics: Iterable[str] | None = None,

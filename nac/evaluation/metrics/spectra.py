@@ -14,8 +14,7 @@ import numpy.typing as npt
 from scipy.fft import rfft
 from scipy.signal import get_window
 
-Samples = npt.NDArray[np.float32]
-Matrix = npt.NDArray[np.float32]
+from nac.arrays import Samples, Spectrum
 
 LOG_WINDOW = 2048  # samples, for log_spectral_distance and log_spectrum_rmse
 LOG_FLOOR = 1e-5  # of the power |STFT|²: 104 dB below a full-scale sine
@@ -75,7 +74,7 @@ def mel_distance(reference: Samples, decoded: Samples, sample_rate: int) -> floa
     return total
 
 
-def stft_magnitudes(signal: Samples, window: int, hop: int | None = None) -> Iterator[Matrix]:
+def stft_magnitudes(signal: Samples, window: int, hop: int | None = None) -> Iterator[Spectrum]:
     """|STFT| of `[samples]` in blocks of frames, each `[frames, window // 2 + 1]`.
 
     Frame i is centred on sample i·hop (hop: a quarter of the window unless given); the signal is reflected at its ends;
@@ -95,18 +94,18 @@ def stft_magnitudes(signal: Samples, window: int, hop: int | None = None) -> Ite
 
 
 @lru_cache(maxsize=64)
-def slaney_mel_filters(sample_rate: int, window: int, bands: int) -> Matrix:
+def slaney_mel_filters(sample_rate: int, window: int, bands: int) -> Spectrum:
     """Triangular mel filters `[bands, window // 2 + 1]`, 0 Hz to half the sample rate, Slaney's scale and norm.
 
     The edges are evenly spaced on a scale that is linear to 1 kHz (3/200 mel per Hz) and logarithmic above (27 mel for
     a factor of 6.4); each triangle has unit area over frequency in Hz. A band between two bins may be all zero.
     """
-    frequencies = np.linspace(0, sample_rate / 2, window // 2 + 1)
+    frequencies = np.linspace(0, window // 2 * sample_rate / window, window // 2 + 1)
     edges = _mel_to_hz(np.linspace(0, _hz_to_mel(sample_rate / 2), bands + 2))
     rising = (frequencies[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - frequencies[None]) / np.diff(edges)[1:, None]
     triangles = np.maximum(0, np.minimum(rising, falling))
-    filters: Matrix = (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    filters: Spectrum = (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
     filters.setflags(write=False)
     return filters
 
@@ -119,7 +118,7 @@ def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * (np.log(6.4) / 27)))
 
 
-def _log_differences(reference: Samples, decoded: Samples) -> Iterator[Matrix]:
+def _log_differences(reference: Samples, decoded: Samples) -> Iterator[Spectrum]:
     """Blocks of D `[frames, bins]` in dB, reference over decoded."""
     pairs = zip(stft_magnitudes(reference, LOG_WINDOW), stft_magnitudes(decoded, LOG_WINDOW), strict=True)
     for x, y in pairs:

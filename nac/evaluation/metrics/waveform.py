@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.linalg import LinAlgError, solve_toeplitz
 
-Samples = npt.NDArray[np.float32]
+from nac.arrays import Samples
+
 SDR_TAPS = 512
 DIAGONAL_LOADING = 1e-10  # of the power, so that band-limited references keep a solvable equation
 

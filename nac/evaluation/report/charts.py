@@ -14,7 +14,7 @@ OWN_COLOURS = ("#c1121f", "#e85d04", "#f48c06")  # nac, in up to three versions,
 PEER_COLOURS = ("#1d4e89", "#2a9d8f", "#6a4c93", "#577590", "#8d6e63", "#7a9e3f", "#5fa8d3", "#b56576", "#4a4e69")
 MARKERS = "osD^vP*Xh<>"
 LOGARITHMIC = {"mse", "l1"}  # scores that span decades
-OVERVIEW = ("pesq_wb", "visqol_speech", "visqol_audio", "si_sdr", "mel_distance")
+OVERVIEW = ("pesq_wb", "visqol_speech", "distillmos", "visqol_audio", "si_sdr", "mel_distance")
 TICKS = (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 

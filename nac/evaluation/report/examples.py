@@ -6,8 +6,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from nac.arrays import Samples
 from nac.errors import NacError
-from nac.evaluation.clips import Audio, Clip, load_audio, mono
+from nac.evaluation.clips import Clip, load_audio, mono
 from nac.evaluation.codecs import Codec, Rates
 from nac.evaluation.report.plots import RANGE_DB, WINDOW, new_figure, spectrogram_db
 from nac.evaluation.report.write import Example, Listed, flac_bytes
@@ -18,7 +19,7 @@ EXAMPLE_SECONDS = 12.0  # of each clip, from its beginning
 
 def decoded_versions(
     clip: Clip, codecs: Sequence[tuple[Codec, Rates]], cache: Path | None
-) -> tuple[Audio, int, list[tuple[str, Audio]]]:
+) -> tuple[Samples, int, list[tuple[str, Samples]]]:
     """The reference, its sample rate, and the aligned result of every codec and rate that can code the clip."""
     reference, sample_rate = load_audio(clip.path)
     out = []
@@ -45,7 +46,7 @@ def make_example(clip: Clip, codecs: Sequence[tuple[Codec, Rates]], cache: Path 
     return Example(clip.name, clip.kind or "other", tuple(listed))
 
 
-def spectrogram_png(audio: Audio, sample_rate: int) -> bytes:
+def spectrogram_png(audio: Samples, sample_rate: int) -> bytes:
     """A small spectrogram of `[channels, samples]` as a PNG file, without axes but for the frequencies."""
     hop = max(WINDOW // 4, audio.shape[1] // 600)
     level = spectrogram_db(mono(audio)[0], hop)

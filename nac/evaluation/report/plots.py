@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nac.arrays import Samples, Spectrum
 from nac.errors import OptionError
-from nac.evaluation.clips import Audio, mono
+from nac.evaluation.clips import mono
 from nac.evaluation.metrics.spectra import stft_magnitudes
 from nac.files import NewFile
 
@@ -24,10 +24,8 @@ BAND_EDGES = (0, 1000, 2000, 4000, 8000, 12000, 24000)  # Hz, of the curves of e
 REFERENCE_COLOUR, DECODED_COLOUR = "#9fb0dd", "#d1491f"
 FORMATS = {".png", ".svg", ".pdf"}
 
-Matrix = npt.NDArray[np.float32]
 
-
-def plot_comparison(reference: Audio, decoded: Audio, sample_rate: int, target: Path, title: str) -> None:
+def plot_comparison(reference: Samples, decoded: Samples, sample_rate: int, target: Path, title: str) -> None:
     """Write a picture of both sounds: waveforms, spectrograms, error over time and frequency, error by band over time.
 
     Both `[channels, samples]`, aligned, at `sample_rate` Hz; channels are averaged. `target` ends in .png, .svg, .pdf.
@@ -62,7 +60,7 @@ def plot_comparison(reference: Audio, decoded: Audio, sample_rate: int, target: 
     save(figure, target)
 
 
-def plot_spectrograms(versions: Sequence[tuple[str, Audio]], sample_rate: int, target: Path, title: str = "") -> None:
+def plot_spectrograms(versions: Sequence[tuple[str, Samples]], sample_rate: int, target: Path, title: str = "") -> None:
     """Write a picture of spectrograms below each other, in two columns from four on, all on one scale of colours.
 
     `versions`: a name and `[channels, samples]` each, of one length, at `sample_rate` Hz; channels are averaged.
@@ -96,7 +94,7 @@ def plot_spectrograms(versions: Sequence[tuple[str, Audio]], sample_rate: int, t
     save(figure, target)
 
 
-def spectrogram_db(signal: Audio, hop: int) -> Matrix:
+def spectrogram_db(signal: Samples, hop: int) -> Spectrum:
     """Magnitudes `[frames, bins]` in dB relative to a sine of full scale, window of 1024 samples; at least -160 dB."""
     magnitudes = np.concatenate(list(stft_magnitudes(signal, WINDOW, hop)))
     return np.asarray(20 * np.log10(np.maximum(magnitudes / (WINDOW / 4), 1e-8)), dtype=np.float32)
@@ -149,7 +147,7 @@ def _layout(seconds: float) -> tuple[Any, list[Any], list[Any]]:
     return figure, rows, bars
 
 
-def _waveforms(axes: Any, x: Audio, y: Audio, sample_rate: int) -> None:
+def _waveforms(axes: Any, x: Samples, y: Samples, sample_rate: int) -> None:
     """Both waveforms; where samples are more than pixels, the range of each pixel's (filled, and as an outline)."""
     for signal, colour, name in ((x, REFERENCE_COLOUR, "reference"), (y, DECODED_COLOUR, "decoded")):
         if len(signal) <= 2 * MAX_COLUMNS:
@@ -169,7 +167,7 @@ def _waveforms(axes: Any, x: Audio, y: Audio, sample_rate: int) -> None:
     axes.legend(loc="upper right", ncols=2, fontsize=8, framealpha=0.9)
 
 
-def _band_errors(axes: Any, error: Matrix, hop: int, sample_rate: int) -> None:
+def _band_errors(axes: Any, error: Spectrum, hop: int, sample_rate: int) -> None:
     """Root mean square of the error in dB within each band, smoothed over a fiftieth of the picture."""
     frequencies = np.linspace(0, sample_rate / 2, error.shape[1])
     times = np.arange(len(error)) * hop / sample_rate

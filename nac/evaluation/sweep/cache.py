@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nac.evaluation.clips import Audio
+from nac.arrays import Samples
 from nac.files import NewFile
 
 FORMAT = 1  # raised when the meaning of what is stored changes
@@ -26,7 +26,7 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def audio_hash(audio: Audio, sample_rate: int) -> str:
+def audio_hash(audio: Samples, sample_rate: int) -> str:
     """A name for the samples themselves, whatever file they came from."""
     digest = hashlib.sha256(f"{audio.shape} {sample_rate}".encode())
     digest.update(audio.tobytes())

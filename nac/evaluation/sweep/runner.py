@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nac.arrays import Samples
 from nac.errors import AudioError, NacError, OptionError
-from nac.evaluation.clips import KINDS, Audio, Clip, choose, load_audio, mono, same_rate
+from nac.evaluation.clips import KINDS, Clip, choose, load_audio, mono, same_rate
 from nac.evaluation.codecs import Codec, Rates
 from nac.evaluation.metrics import METRICS, default_metrics, registry, score
 from nac.evaluation.metrics.align import align
@@ -154,7 +155,7 @@ class Coded:
     facts: dict[str, float]
 
 
-def code(task: Task, reference: Audio, sample_rate: int) -> Coded:
+def code(task: Task, reference: Samples, sample_rate: int) -> Coded:
     """The coded file of a task, from the cache or made now."""
     codec, cache = task.codec, Cache(task.cache)
     key = key_of(audio_hash(reference, sample_rate), codec.name, codec.identity(), task.nominal)
@@ -171,7 +172,7 @@ def code(task: Task, reference: Audio, sample_rate: int) -> Coded:
     return Coded(data, key, times)
 
 
-def decode(coded: Coded, codec: Codec, reference: Audio, sample_rate: int) -> tuple[tuple[Audio, Audio], float]:
+def decode(coded: Coded, codec: Codec, reference: Samples, sample_rate: int) -> tuple[tuple[Samples, Samples], float]:
     """Reference and decoded signal in equal shape, and the CPU seconds that decoding took.
 
     The decoded signal is brought to the reference's rate, moved by its delay, and filled with silence where it has
@@ -219,7 +220,7 @@ def _installed(module: str) -> str:
         return "unknown"
 
 
-def _load(path: Path) -> tuple[Audio, int]:
+def _load(path: Path) -> tuple[Samples, int]:
     audio, sample_rate = load_audio(path)
     return np.ascontiguousarray(audio), sample_rate
 

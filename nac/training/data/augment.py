@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 from scipy.signal import fftconvolve, lfilter
 
-Samples = npt.NDArray[np.float32]
+from nac.arrays import Samples
 
 
 @dataclass(frozen=True)
