@@ -17,7 +17,7 @@ from nac.training.config import TrainingConfig
 from nac.training.data.corpus import load_corpus
 from nac.training.measure import measure
 
-TERMS = ("loss", "mel", "si_sdr", "loudness", "neurogram", "level", "envelope", "commitment")
+TERMS = ("loss", "mel", "si_sdr", "commitment")
 
 
 @click.command()

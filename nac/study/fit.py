@@ -15,7 +15,7 @@ from tqdm import tqdm
 from nac.errors import WeightsError
 from nac.training.budget import Budget
 from nac.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
-from nac.training.optimizer import DivergedError, descend
+from nac.training.optimizer import DivergedError, optimizer_step
 from nac.training.optimizer import learning_rate as rate_at
 from nac.training.record import FILE, Record
 
@@ -56,8 +56,8 @@ def fit(
         WeightsError: the folder's checkpoint cannot be read or is that of another module.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
-    step, spent = _restore(folder / CHECKPOINT, module, optimiser)
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+    step, spent = _restore(folder / CHECKPOINT, module, optimizer)
     budget = Budget(minutes, steps or 1 << 60, clock=processor_seconds)
     budget.start -= spent
     saved = time.monotonic()
@@ -69,13 +69,13 @@ def fit(
     ):
         record = Record(file)
         while (share := budget.share(step)) < 1 and not budget.stop:
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = rate_at(learning_rate, share, step, WARMUP, FINAL_SHARE)
             total, terms = loss(batch(step))
             value = float(total.detach())
             if not math.isfinite(value):
                 raise DivergedError(f"training diverged at step {step} (loss {value:.3g}); take a lower learning_rate")
-            descend(total, optimiser, CLIP)
+            optimizer_step(total, optimizer, CLIP)
             step += 1
             record.add({"loss": value, **{name: float(term) for name, term in terms.items()}})
             bar.update()
@@ -83,22 +83,22 @@ def fit(
                 means = record.write(step, budget.seconds / 3600)
                 bar.set_postfix({key: f"{mean:.3f}" for key, mean in means.items()})
             if time.monotonic() - saved > save_minutes * 60:
-                _save(folder / CHECKPOINT, module, optimiser, step, budget.seconds)
+                _save(folder / CHECKPOINT, module, optimizer, step, budget.seconds)
                 saved = time.monotonic()
         if record.rows:
             record.write(step, budget.seconds / 3600)
-    _save(folder / CHECKPOINT, module, optimiser, step, budget.seconds)
+    _save(folder / CHECKPOINT, module, optimizer, step, budget.seconds)
     module.eval()
     return budget.share(step) >= 1
 
 
-def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
+def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int, spent: float) -> None:
     # "shape" is what `read_checkpoint` knows checkpoints by; here the module itself is the description.
     write_checkpoint(
         path,
         {
             "model": module.state_dict(),
-            "optimiser": optimiser.state_dict(),
+            "optimizer": optimizer.state_dict(),
             "step": step,
             "spent": spent,
             "shape": type(module).__name__,
@@ -106,14 +106,14 @@ def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, step:
     )
 
 
-def _restore(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+def _restore(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
     """Steps and seconds that are behind; (0, 0) where there is no checkpoint."""
     if not path.exists():
         return 0, 0.0
     state = read_checkpoint(path)
     try:
         module.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        optimizer.load_state_dict(state["optimizer"])
         return int(state["step"]), float(state["spent"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""What every training here does at a step: the learning rate, and one step down the gradient."""
+"""What every training here does at a step: the learning rate, and one step of the optimizer."""
 
 import math
 
@@ -25,13 +25,22 @@ def learning_rate(highest: float, share: float, step: int, warmup: int, final_sh
     return highest * fall * min(1.0, (step + 1) / warmup)
 
 
-def descend(loss: Tensor, optimiser: torch.optim.Optimizer, clip: float) -> float:
-    """One step; returns the norm of the gradient before it was cut to `clip`. Without a finite gradient, no step."""
-    optimiser.zero_grad(set_to_none=True)
+def optimizer_step(loss: Tensor, optimizer: torch.optim.Optimizer, clip: float) -> float:
+    """Compute the gradient, clip it, and let the optimizer make a step; none where the gradient is not finite.
+
+    Args:
+        loss: What to minimise.
+        optimizer: Its parameters, in groups.
+        clip: Largest norm of the gradient of a group.
+
+    Returns:
+        The norm of the whole gradient before it was clipped.
+    """
+    optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     # Each group by itself: layers at waveform rates have gradients a hundred times as large and as uneven.
-    norms = [nn.utils.clip_grad_norm_(group["params"], clip) for group in optimiser.param_groups]
+    norms = [nn.utils.clip_grad_norm_(group["params"], clip) for group in optimizer.param_groups]
     norm = float(torch.stack(norms).norm())
     if math.isfinite(norm):
-        optimiser.step()
+        optimizer.step()
     return norm

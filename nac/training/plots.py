@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nac.errors import NacError
 
-TERMS = ("mel", "loudness", "envelope", "neurogram", "level", "si_sdr", "commitment", "power", "judge")
+TERMS = ("mel", "si_sdr", "commitment", "power", "discriminator_loss", "generator_loss", "feature_loss")
 #: Codebooks whose perplexities share a panel.
 BOOKS = ((0, 1, 5, 11), (12, 23, 35, 47))
 

@@ -19,16 +19,16 @@ from nac.models.model import NacModel
 from nac.models.transform import NOISE_PERIOD
 from nac.models.weights import save_model
 from nac.training import distributed
-from nac.training.adversarial.adversary import Adversary
+from nac.training.adversarial.trainer import AdversarialTrainer
 from nac.training.budget import Budget
 from nac.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from nac.training.codebooks.refine import gather_latents, refine
-from nac.training.codebooks.trainer import CodebookTrainer, let_learn, perplexity
+from nac.training.codebooks.trainer import CodebookTrainer, enable_gradient, perplexity
 from nac.training.config import TrainingConfig
 from nac.training.data.corpus import Crops
 from nac.training.data.loader import batches
 from nac.training.objective import Objective, Outcome
-from nac.training.optimizer import DivergedError, descend, learning_rate
+from nac.training.optimizer import DivergedError, learning_rate, optimizer_step
 from nac.training.pages import write_page
 from nac.training.record import FILE, Record
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Model, optimiser, averages and random state of one run."""
+    """Model, optimizer, averages and random state of one run."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class Trainer:
                     "codebooks learn by gradient only with codebook_decay=1, beam=2 or more and not "
                     "decoder_only; or set codebook_share=0"
                 )
-            let_learn(model.quantizer)
+            enable_gradient(model.quantizer)
         self.objective = Objective(model, self.books, config).to(self.device)
         self.parallel = distributed.parallel(self.objective)
-        self.adversary = None
+        self.adversarial = None
         if config.adversarial or config.feature:
-            self.adversary = Adversary(config, model.config.sample_rate, self.device)
+            self.adversarial = AdversarialTrainer(config, model.config.sample_rate, self.device)
         groups = self._groups()
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
         )
         self.average = {name: value.detach().clone() for name, value in self._learned()}
@@ -121,38 +121,38 @@ class Trainer:
     # -- one step ----------------------------------------------------------------------------------------------
 
     def losses(self, samples: Tensor) -> Outcome:
-        """The model on `[batch, samples]` at random rates, and its losses."""
+        """The model on `[batch, samples]` with random numbers of codebooks, and its losses."""
         batch = samples.shape[0]
-        rates, weights = zip(*self.config.rates, strict=True)
-        drawn = self.rng.choice(rates, batch, p=np.asarray(weights) / sum(weights))
+        numbers, weights = zip(*self.config.n_codebooks, strict=True)
+        drawn = self.rng.choice(numbers, batch, p=np.asarray(weights) / sum(weights))
         # One other number for all the batch: each number that occurs is a search of its own.
         other = self.rng.integers(1, self.model.config.codebooks + 1)
-        drawn = np.where(self.rng.random(batch) < self.config.any_rate, other, drawn)
-        rate = torch.as_tensor(drawn, device=self.device)
+        drawn = np.where(self.rng.random(batch) < self.config.any_n_codebooks, other, drawn)
+        n_codebooks = torch.as_tensor(drawn, device=self.device)
         first = torch.as_tensor(self.rng.integers(0, NOISE_PERIOD, batch), device=self.device)
-        out: Outcome = self.parallel(samples, rate, first)
+        out: Outcome = self.parallel(samples, n_codebooks, first)
         return out
 
-    def advance(self, share: float) -> tuple[dict[str, float], Tensor]:
-        """One optimiser step at learning rates for `share` of the budget spent.
+    def train_step(self, share: float) -> tuple[dict[str, float], Tensor]:
+        """One optimizer step at learning rates for `share` of the budget spent.
 
         Raises:
             DivergedError: the loss is not finite, or the latent's mean power has left that of the start far behind.
         """
         config = self.config
         rate = learning_rate(config.learning_rate, share, self.step, config.warmup, config.final_share)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         if self.batches is None:
             self.batches = batches(self.crops, config.batch, self.step, self.workers, self.device.type == "cuda")
         samples = next(self.batches).to(self.device, non_blocking=True)
         outcome = self.losses(samples)
         total = outcome.loss
-        if self.adversary is not None:
-            start = int(self.rng.integers(0, max(1, samples.shape[1] - self.adversary.length + 1)))
-            added, judged = self.adversary.play(samples, outcome.output, start)
+        if self.adversarial is not None:
+            start = int(self.rng.integers(0, max(1, samples.shape[1] - self.adversarial.length + 1)))
+            added, adversarial_terms = self.adversarial.step(samples, outcome.output, start)
             total = total + added
-            outcome.terms.update(judged)
+            outcome.terms.update(adversarial_terms)
         terms = {"loss": float(total.detach()), **{name: float(value) for name, value in outcome.terms.items()}}
         if not self.power:
             self.power = self.objective.power = terms["power"]
@@ -162,7 +162,7 @@ class Trainer:
                 f"training diverged at step {self.step} (loss {terms['loss']:.3g}, mean latent power "
                 f"{self.drift:.3g}); the last checkpoint is kept, resume with a lower rate"
             )
-        terms["gradient"] = descend(total, self.optimiser, config.clip)
+        terms["gradient"] = optimizer_step(total, self.optimizer, config.gradient_clip)
         self._average()
         self.step += 1
         terms["rate"] = rate
@@ -187,7 +187,7 @@ class Trainer:
             return
         state = {
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "books": self.books.state_dict(),
             "average": self.average,
             "step": self.step,
@@ -198,8 +198,8 @@ class Trainer:
             "config": self.config.to_json(),
             "shape": self.model.config.to_json(),
         }
-        if self.adversary is not None:
-            state["adversary"] = self.adversary.state_dict()
+        if self.adversarial is not None:
+            state["adversarial"] = self.adversarial.state_dict()
         write_checkpoint(self.folder / CHECKPOINT, state)
 
     def restore(self, path: Path, *, weights_only: bool = False) -> None:
@@ -217,14 +217,14 @@ class Trainer:
         self.average |= {name: value for name, value in average.items() if name in self.average}
         self.power, self.spent = state["power"], state["spent"]
         self.objective.power = self.power or 1.0
-        if self.adversary is not None and "adversary" in state:
-            self.adversary.load_state_dict(state["adversary"])
+        if self.adversarial is not None and "adversarial" in state:
+            self.adversarial.load_state_dict(state["adversarial"])
         if weights_only:
             self.model.load_state_dict(average, strict=False)
             self.model.decoder.interpolate_untrained_embeddings()
             self.average["decoder.rate"] = self.model.decoder.rate.detach().clone()
         else:
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.optimizer.load_state_dict(state["optimizer"])
             self.step = state["step"]
             torch.set_rng_state(state["torch"])
             if distributed.rank():  # the checkpoint holds the first process's random state; the others draw anew
@@ -270,7 +270,7 @@ class Trainer:
                 if due:
                     self.save()
                     saved = time.monotonic()
-                terms, hits = self.advance(share)
+                terms, hits = self.train_step(share)
                 usage += hits
                 record.add(terms)
                 now = time.monotonic()

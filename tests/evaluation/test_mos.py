@@ -52,7 +52,7 @@ def test_a_stand_in_is_there_for_an_import_and_no_longer() -> None:
 def test_no_loss_can_reach_a_score() -> None:
     """Importing all that training computes imports no score: what is judged by must not be learned from."""
     code = (
-        "import sys, nac.training.objective, nac.training.adversarial.adversary; "
+        "import sys, nac.training.objective, nac.training.adversarial.trainer; "
         "assert not [name for name in sys.modules if name.startswith('nac.evaluation.metrics')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(nac.__file__).parents[1])

@@ -7,7 +7,7 @@ import torch
 
 from nac.errors import OptionError
 from nac.models.model import NacModel
-from nac.training.codebooks.trainer import let_learn, said
+from nac.training.codebooks.trainer import dequantize, enable_gradient
 from nac.training.trainer import CHECKPOINT
 from tests.training.test_training import quantized, trainer
 
@@ -19,13 +19,13 @@ def test_what_codes_say_is_what_the_decoder_hears() -> None:
     codes = model.quantizer.encode(latent.flatten(0, 1), 12, 2)
     codes[3, 5:], codes[4] = -1, -1
     expected = model.quantizer.decode(codes.T[None])[0]
-    torch.testing.assert_close(said(model.quantizer, codes), expected)
-    assert not said(model.quantizer, codes)[4].any()
+    torch.testing.assert_close(dequantize(model.quantizer, codes), expected)
+    assert not dequantize(model.quantizer, codes)[4].any()
 
 
 def test_the_gradient_reaches_the_codes_in_use_and_what_they_code() -> None:
     model, books, latent = quantized(beam=2)
-    let_learn(model.quantizer)
+    enable_gradient(model.quantizer)
     latent.requires_grad_()
     out, loss, usage = books.quantize(model.quantizer, latent, torch.tensor([6, 9]), learn=False)
     weights = torch.randn_like(out)
@@ -42,24 +42,24 @@ def test_the_gradient_reaches_the_codes_in_use_and_what_they_code() -> None:
 
 
 def test_codes_move_by_gradient_and_are_averaged_saved_and_resumed(tmp_path: Path) -> None:
-    run = trainer(tmp_path, codebook_share=0.5, codebook_decay=1.0, any_rate=0.0)
+    run = trainer(tmp_path, codebook_share=0.5, codebook_decay=1.0, any_n_codebooks=0.0)
     before = run.model.quantizer.codebooks.detach().clone()
     for _ in range(4):
-        run.advance(0.0)
+        run.train_step(0.0)
     moved = (run.model.quantizer.codebooks.detach() - before).abs()
     assert moved[0].max() > 0 and not moved[4:].any()  # no rate of this run has more than four
     assert not torch.equal(run.average[NAME], before)
     assert torch.equal(run.averaged().quantizer.codebooks, run.average[NAME])
     run.save()
-    rest = [run.advance(0.0)[0]["loss"] for _ in range(3)]
-    again = trainer(tmp_path, NacModel(run.model.config), codebook_share=0.5, codebook_decay=1.0, any_rate=0.0)
+    rest = [run.train_step(0.0)[0]["loss"] for _ in range(3)]
+    again = trainer(tmp_path, NacModel(run.model.config), codebook_share=0.5, codebook_decay=1.0, any_n_codebooks=0.0)
     again.restore(tmp_path / CHECKPOINT)
-    assert [again.advance(0.0)[0]["loss"] for _ in range(3)] == rest
+    assert [again.train_step(0.0)[0]["loss"] for _ in range(3)] == rest
 
 
 def test_a_stage_with_running_means_does_not_bring_learned_codes_back(tmp_path: Path) -> None:
     run = trainer(tmp_path, codebook_share=0.5, codebook_decay=1.0)
-    run.advance(0.0)
+    run.train_step(0.0)
     run.save()
     second = trainer(tmp_path)
     second.restore(tmp_path / CHECKPOINT, weights_only=True)

@@ -20,13 +20,14 @@ from nac.training.trainer import Budget
 distributed.start("cpu")
 sys.path.insert(0, sys.argv[2])
 from tests.training.test_training import crops, trainer
-run = trainer(Path(sys.argv[1]), adversarial=0.1, judge_steps=1, judged_seconds=0.2, judge_windows=[256])
+run = trainer(Path(sys.argv[1]), adversarial=0.1, discriminator_warmup=1, discriminator_seconds=0.2,
+              discriminator_windows=[256])
 run.crops = crops(distributed.rank())
 run.run(Budget(steps=4), progress=False)
 def digest(tensors):
     return hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors)).hexdigest()
 out = {"model": digest(run.model.parameters()), "books": digest([run.model.quantizer.codebooks]),
-       "judges": digest(run.adversary.judges.parameters()), "draw": float(run.crops.batch(1).sum())}
+       "discriminators": digest(run.adversarial.discriminators.parameters()), "draw": float(run.crops.batch(1).sum())}
 Path(sys.argv[1], f"rank{distributed.rank()}.json").write_text(json.dumps(out))
 distributed.stop()
 """
@@ -49,7 +50,7 @@ def test_all_processes_hold_the_same_model(tmp_path: Path) -> None:
     worker.write_text(WORKER)
     torchrun(str(worker), str(tmp_path), str(ROOT))
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
-    for part in ("model", "books", "judges"):
+    for part in ("model", "books", "discriminators"):
         assert first[part] == second[part], part
     # And not because both saw the same audio.
     assert first["draw"] != second["draw"]

@@ -67,7 +67,7 @@ def test_training_goes_on_from_smaller_weights(tmp_path: Path) -> None:
         "2",
         "--model-set=decoder_blocks=3",
         "--set=codebook_decay=1",
-        "--set=rates=[[12, 1.0]]",
+        "--set=n_codebooks=[[12, 1.0]]",
     )
     assert done.returncode == 0, done.stderr
     model, notes = load_model(out / "model.safetensors")

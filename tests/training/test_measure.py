@@ -22,7 +22,7 @@ def test_it_is_the_loss_that_training_lowers(tmp_path: Path) -> None:
     before = measure(run.model.eval(), corpus(), 4, run.config, seconds=1.0)
     run.model.train()
     for _ in range(40):
-        run.advance(0.0)
+        run.train_step(0.0)
     after = measure(run.model.eval(), corpus(), 4, run.config, seconds=1.0)
     assert sorted(before) == ["music", "speech"]
     assert after["speech"]["loss"] < before["speech"]["loss"] - 0.02

@@ -1,4 +1,4 @@
-"""Discriminators over complex spectra at several resolutions, and the losses that play against them.
+"""Discriminators over complex spectra at several resolutions, and their losses.
 
 After the multi-scale STFT discriminator of Défossez et al. 2022 (arXiv 2210.13438), made small enough for a CPU: few
 channels, and frequency halved before the first wide layer.
@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 #: Logits `[batch, 1, time, frequency]` and the feature maps before them.
-Judgement = tuple[Tensor, list[Tensor]]
+DiscriminatorOutput = tuple[Tensor, list[Tensor]]
 
 
 class StftDiscriminator(nn.Module):
-    """Judges one resolution: patches of a spectrum, window `size` samples, hop a quarter of it."""
+    """Tells real from decoded by patches of a spectrum: window `size` samples, hop a quarter of it."""
 
     window: Tensor
 
@@ -36,8 +36,8 @@ class StftDiscriminator(nn.Module):
         )
         self.last = weight_norm(nn.Conv2d(2 * channels, 1, 3, 1, 1))
 
-    def forward(self, x: Tensor) -> Judgement:
-        """Judge `[batch, samples]` of about unit level."""
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
+        """Logits and feature maps of `[batch, samples]` of about unit level."""
         frames = torch.stft(x, self.size, self.size // 4, window=self.window, return_complex=True, center=False)
         power = frames.real.square() + frames.imag.square()
         # Spectra span many orders of magnitude; their square root keeps quiet parts in view and keeps the phase.
@@ -58,29 +58,29 @@ class Discriminators(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(StftDiscriminator(size, channels) for size in sizes)
 
-    def forward(self, x: Tensor) -> list[Judgement]:
-        """Judge `[batch, samples]` at every resolution."""
+    def forward(self, x: Tensor) -> list[DiscriminatorOutput]:
+        """Logits and feature maps of `[batch, samples]`, for each resolution."""
         return [scale(x) for scale in self.scales]
 
 
 def same_level(reference: Tensor, *others: Tensor) -> list[Tensor]:
-    """`[batch, samples]` tensors divided by the level of the reference: quiet and loud sound are judged alike."""
+    """`[batch, samples]` tensors divided by the level of the reference: quiet and loud sound count alike."""
     level = (reference.square().mean(-1, keepdim=True) + 1e-6).sqrt()
     return [x / level for x in (reference, *others)]
 
 
-def judge_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
-    """What the discriminators minimise (least squares: real is 1, fake 0; Mao et al. 2017, arXiv 1611.04076)."""
+def discriminator_loss(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]) -> Tensor:
+    """The discriminators' loss (least squares: real is 1, decoded 0; Mao et al. 2017, arXiv 1611.04076)."""
     terms = [(a[0] - 1).square().mean() + b[0].square().mean() for a, b in zip(real, fake, strict=True)]
     return torch.stack(terms).mean()
 
 
-def fool_loss(fake: list[Judgement]) -> Tensor:
-    """What the decoder minimises: fakes judged as real."""
+def generator_loss(fake: list[DiscriminatorOutput]) -> Tensor:
+    """The decoder's loss: least squares between the logits of decoded sound and those of real sound, 1."""
     return torch.stack([(logits - 1).square().mean() for logits, _ in fake]).mean()
 
 
-def feature_loss(real: list[Judgement], fake: list[Judgement]) -> Tensor:
+def feature_loss(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]) -> Tensor:
     """Mean absolute difference of the feature maps, relative to the size of the real ones (Kumar et al. 2019,
     arXiv 1910.06711)."""
     terms = [

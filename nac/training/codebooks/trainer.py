@@ -41,25 +41,32 @@ class CodebookTrainer(nn.Module):
         self.pending = self.age = 0
 
     def quantize(
-        self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor, learn: bool
+        self, quantizer: ResidualQuantizer, latent: Tensor, n_codebooks: Tensor, learn: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Quantization of `[batch, frames, latent]` with `rate` `[batch]` stages for each example.
+        """Quantize a batch, each example with a number of codebooks of its own.
 
         The search is greedy while the codebooks follow running means, and else `beam` paths wide, as in use.
 
-        Returns the quantized latent, whose gradient passes straight through to `latent` and also reaches the codes, if
-        they want it; the commitment loss, the mean squared distance of what was coded of the latent from what its
-        codes say; and the usage `[stages, size]` of this batch.
+        Args:
+            quantizer: The codebooks.
+            latent: `[batch, frames, latent]`.
+            n_codebooks: `[batch]`.
+            learn: Whether the running means take this batch in.
+
+        Returns:
+            The quantized latent, whose gradient passes straight through to `latent` and also reaches the codes, if they
+            learn by gradient; the commitment loss, the mean squared distance of the coded dimensions of the latent from
+            the quantized ones; and the usage `[codebooks, size]` of this batch.
         """
         flat = latent.reshape(-1, latent.shape[-1])
         usage = torch.zeros_like(self.counts)
         if self.beam > 1 and not learn:
-            total = said(quantizer, self._search(quantizer, latent.detach(), rate, usage))
-            return self._passed_on(quantizer, latent, total, rate, usage)
+            total = dequantize(quantizer, self._search(quantizer, latent.detach(), n_codebooks, usage))
+            return self._straight_through(quantizer, latent, total, n_codebooks, usage)
         with torch.no_grad():
             # The examples with the most stages first: those still being coded are then a slice, not a choice.
-            order = rate.argsort(descending=True)
-            counts = rate[order].tolist()
+            order = n_codebooks.argsort(descending=True)
+            counts = n_codebooks[order].tolist()
             residual = latent.detach()[order].reshape(-1, latent.shape[-1])
             for index in range(counts[0]):
                 book = quantizer.stage(index)
@@ -75,16 +82,16 @@ class CodebookTrainer(nn.Module):
             if self.age >= WRITE_EVERY:
                 self.write(quantizer)
             total = (flat.view_as(latent) - residual.view_as(latent)[order.argsort()]).reshape_as(flat)
-        return self._passed_on(quantizer, latent, total, rate, usage)
+        return self._straight_through(quantizer, latent, total, n_codebooks, usage)
 
     @torch.no_grad()
-    def _search(self, quantizer: ResidualQuantizer, latent: Tensor, rate: Tensor, usage: Tensor) -> Tensor:
+    def _search(self, quantizer: ResidualQuantizer, latent: Tensor, n_codebooks: Tensor, usage: Tensor) -> Tensor:
         """Codes `[batch · frames, stages]` of a beam search, −1 beyond an example's stages; their usage is added to
         `usage`."""
         frames = latent.shape[1]
-        out = torch.full((*latent.shape[:2], int(rate.max())), -1, dtype=torch.long, device=latent.device)
-        for count in sorted(set(rate.tolist())):
-            chosen = (rate == count).nonzero()[:, 0]
+        out = torch.full((*latent.shape[:2], int(n_codebooks.max())), -1, dtype=torch.long, device=latent.device)
+        for count in sorted(set(n_codebooks.tolist())):
+            chosen = (n_codebooks == count).nonzero()[:, 0]
             codes = quantizer.encode(latent[chosen].flatten(0, 1), count, self.beam)  # [frames, count]
             out[chosen, :, :count] = codes.view(-1, frames, count)
             places = codes + torch.arange(count, device=codes.device) * usage.shape[1]
@@ -92,15 +99,17 @@ class CodebookTrainer(nn.Module):
         return out.flatten(0, 1)
 
     @staticmethod
-    def _passed_on(
-        quantizer: ResidualQuantizer, latent: Tensor, total: Tensor, rate: Tensor, usage: Tensor
+    def _straight_through(
+        quantizer: ResidualQuantizer, latent: Tensor, total: Tensor, n_codebooks: Tensor, usage: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Results of `quantize` for the quantized `total` `[batch · frames, latent]`."""
         flat = latent.reshape_as(total)
         # One straight-through step around all stages together, and one commitment to their sum: a step for each stage
         # would tie the stages to each other.
-        sizes = torch.tensor([quantizer.config.codebook_dim(count - 1) for count in rate.tolist()], device=rate.device)
-        coded = torch.arange(latent.shape[-1], device=rate.device) < sizes[:, None, None]
+        sizes = torch.tensor(
+            [quantizer.config.codebook_dim(count - 1) for count in n_codebooks.tolist()], device=n_codebooks.device
+        )
+        coded = torch.arange(latent.shape[-1], device=n_codebooks.device) < sizes[:, None, None]
         loss = ((flat - total).view_as(latent).square() * coded).sum(-1).mean()
         return (total + (flat - flat.detach())).view_as(latent), loss, usage
 
@@ -145,10 +154,15 @@ class CodebookTrainer(nn.Module):
         return revived
 
 
-def said(quantizer: ResidualQuantizer, codes: Tensor) -> Tensor:
-    """What codes `[frames, stages]` say, `[frames, latent]`; a code of −1 adds nothing.
+def dequantize(quantizer: ResidualQuantizer, codes: Tensor) -> Tensor:
+    """Sums of code vectors, as `quantizer.decode` gives them, in a form whose gradient is as large as the codebooks.
 
-    The same sums as `quantizer.decode`, in a form whose gradient takes the room of the codebooks once.
+    Args:
+        quantizer: The codebooks.
+        codes: `[frames, n_codebooks]`; a code of −1 adds nothing.
+
+    Returns:
+        The quantized latent, `[frames, latent]`.
     """
     stages, size, latent = quantizer.codebooks.shape
     used = codes >= 0
@@ -162,7 +176,7 @@ def said(quantizer: ResidualQuantizer, codes: Tensor) -> Tensor:
     )
 
 
-def let_learn(quantizer: ResidualQuantizer) -> None:
+def enable_gradient(quantizer: ResidualQuantizer) -> None:
     """Give the codebooks a gradient; what a stage does not code stays without."""
 
     def masked(gradient: Tensor) -> Tensor:

@@ -1,0 +1,86 @@
+"""Adversarial training: the discriminators, their optimizer, and their loss for the decoder."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nac.training.adversarial.discriminators import (
+    Discriminators,
+    discriminator_loss,
+    feature_loss,
+    generator_loss,
+    same_level,
+)
+from nac.training.config import TrainingConfig
+from nac.training.distributed import parallel
+
+
+class AdversarialTrainer:
+    """Trains the discriminators, one step for each step of the decoder.
+
+    During the first `config.discriminator_warmup` steps they learn alone, and the decoder does not hear of them.
+    """
+
+    def __init__(self, config: TrainingConfig, sample_rate: int, device: torch.device) -> None:
+        """New discriminators as `config` describes them, for audio at `sample_rate` Hz."""
+        self.config = config
+        self.length = int(config.discriminator_seconds * sample_rate)
+        self.discriminators = Discriminators(config.discriminator_windows, config.discriminator_channels).to(device)
+        self.parallel = parallel(self.discriminators)
+        self.optimizer = torch.optim.AdamW(
+            self.discriminators.parameters(), lr=config.discriminator_learning_rate, betas=config.betas, fused=True
+        )
+        self.steps = 0
+
+    def step(self, samples: Tensor, output: Tensor, start: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Train the discriminators on a batch, then ask them about the decoder's output.
+
+        Args:
+            samples: Originals, `[batch, samples]`.
+            output: What the decoder made of them, `[batch, samples]`.
+            start: First sample of the piece of `length` samples that is looked at.
+
+        Returns:
+            The weighted generator and feature losses, to be added to the decoder's loss (0 during the warm-up), and the
+            terms for the log.
+        """
+        stop = start + self.length
+        real, fake = same_level(samples[:, start:stop], output[:, start:stop])
+        half = torch.autocast(real.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+        with half:
+            # One call for both: data parallelism allows one call of the wrapped module for each backward pass.
+            both = self.parallel(torch.cat([real, fake.detach()]))
+            on_real = [(logits[: len(real)], [m[: len(real)] for m in maps]) for logits, maps in both]
+            on_fake = [(logits[len(real) :], [m[len(real) :] for m in maps]) for logits, maps in both]
+            loss = discriminator_loss(on_real, on_fake)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        terms = {"discriminator_loss": loss.detach()}
+        self.steps += 1
+        if self.steps <= self.config.discriminator_warmup:
+            self.optimizer.step()
+            zero = output.new_zeros(())
+            return zero, terms | {"generator_loss": zero, "feature_loss": zero}
+        self.discriminators.requires_grad_(False)
+        with half:
+            on_output = self.discriminators(fake)
+            generator, feature = generator_loss(on_output), feature_loss(on_real, on_output)
+        self.discriminators.requires_grad_(True)
+        self.optimizer.step()
+        terms |= {"generator_loss": generator.detach(), "feature_loss": feature.detach()}
+        return self.config.adversarial * generator + self.config.feature * feature, terms
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on."""
+        return {
+            "discriminators": self.discriminators.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.discriminators.load_state_dict(state["discriminators"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
