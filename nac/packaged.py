@@ -1,14 +1,21 @@
-"""Where the weights are that came with the package."""
+"""Where the weights and entropy tables are that came with the package."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nac.errors import WeightsError
+
+if TYPE_CHECKING:
+    from nac.format.entropy.tables import TableLibrary
 
 NAME = "nac-24k.safetensors"
 
 
 def default_weights() -> Path:
-    """Path of the packaged weights: inside the installed package, or beside it in a checkout.
+    """Find the packaged weights: inside the installed package, or beside it in a checkout.
 
     Raises:
         WeightsError: there are none.
@@ -18,3 +25,17 @@ def default_weights() -> Path:
         if (folder / NAME).is_file():
             return folder / NAME
     raise WeightsError(f"the weights {NAME} are not installed; install nac again, or give a file with --model")
+
+
+def table_library(*weights: str | os.PathLike[str]) -> TableLibrary:
+    """Entropy tables beside some weights files and beside the packaged weights, read when first needed.
+
+    Args:
+        weights: paths of weights files, whose tables are preferred to the packaged ones.
+    """
+    from nac.format.entropy.tables import TableLibrary  # needs numpy, which `nac info` does without
+
+    try:
+        return TableLibrary(weights=(*weights, default_weights()))
+    except WeightsError:
+        return TableLibrary(weights=weights)

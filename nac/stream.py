@@ -13,12 +13,13 @@ import numpy.typing as npt
 from nac.audio import Resampler
 from nac.errors import AudioError, WeightsError
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
-from nac.format.entropy_tables import has_tables, tables_beside, tables_field, tables_path
+from nac.format.entropy.tables import TableLibrary, has_tables, tables_beside, tables_field
 from nac.format.header import Metadata, pack_header
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames, split_codebooks
 from nac.format.scan import is_seekable
 from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
+from nac.packaged import table_library
 from nac.settings import ENTROPY_DEFAULT, beam_width, codebooks_for
 
 Samples = npt.NDArray[np.float32]
@@ -80,6 +81,7 @@ class StreamEncoder:
         codebooks, config = codebooks_for(kbps), codec.model.config
         if entropy is None:
             entropy = ENTROPY_DEFAULT and has_tables(codec.path, codec.fingerprint)
+        tables = (tables_beside(codec.path, codec.fingerprint),) if entropy else ()
         if channels not in (1, 2):
             raise AudioError(f"{channels} channels cannot be coded; give 1 or 2")
         self.metadata = Metadata(
@@ -93,14 +95,14 @@ class StreamEncoder:
             block_frames=default_block_frames(channels, kbps),
             tags=tags,
             coding=ENTROPY if entropy else PACKED,
-            extra=(tables_field(tables_beside(codec.path, codec.fingerprint)),) if entropy else (),
+            extra=tuple(map(tables_field, tables)),
         )
         self.samples = 0
         self._resampler = Resampler(sample_rate, config.sample_rate, channels)
         self._frames = FrameEncoder(
             codec.model, channels, codebooks, split_codebooks, beam_width(effort), self.metadata.block_frames
         )
-        self._writer = BlockWriter(self.metadata)
+        self._writer = BlockWriter(self.metadata, TableLibrary(*tables))
         self._begun = False
         #: Told the codes of every block, before its bytes are returned.
         self.on_coded: Callable[[CodedFrames], None] | None = None
@@ -164,10 +166,9 @@ class StreamDecoder:
             config.bits,
         ) or metadata.codebooks > config.codebooks:
             raise WeightsError("the file's frames are not of the kind that these weights make; it is damaged or new")
-        if metadata.coding in ENTROPY_CODINGS and tables_path(codec.path).is_file():
-            tables_beside(codec.path)  # if they are not the ones that the file names, reading it says so
         self.metadata = metadata
         self._model = codec.model
+        self._tables = table_library(codec.path)
         self.report = DecodeReport(metadata)
         self._cut_short = False
         self._start(0)
@@ -207,7 +208,7 @@ class StreamDecoder:
         """
         # Nobody waits for a block of a file; a pipe may be live.
         ahead = AHEAD if count is None and is_seekable(stream) and self.metadata.coding in ENTROPY_CODINGS else 0
-        reader = BlockReader(stream, self.metadata, ahead)
+        reader = BlockReader(stream, self.metadata, ahead, self._tables)
         position = self._seek(reader, first)
         end = None if count is None else first + count
         held: list[Samples] = []  # a stream of unknown length may end in padding: keep a block back

@@ -16,6 +16,7 @@ from nac.format.blocks import Block, BlockReader, Damage
 from nac.format.check import check
 from nac.format.header import Metadata, read_header
 from nac.models.streaming import CodedFrames
+from nac.packaged import table_library
 from nac.stream import LoadedModel, StreamDecoder, StreamEncoder
 
 
@@ -78,7 +79,8 @@ class Verifier:
     def _block(self, expected: CodedFrames) -> None:
         if self._reading is None:
             metadata = read_header(self._file)
-            self._reading = iter(BlockReader(self._file, metadata)), StreamDecoder(self._codec, metadata)
+            reader = BlockReader(self._file, metadata, tables=table_library(self._codec.path))
+            self._reading = iter(reader), StreamDecoder(self._codec, metadata)
         blocks, decoder = self._reading
         block = next(blocks, None)
         if block is None:

@@ -18,10 +18,11 @@ import soundfile
 import nac
 from nac.errors import NacError
 from nac.format.edit import reduce
-from nac.format.entropy_tables import tables_beside, tables_field
+from nac.format.entropy.tables import TableLibrary, tables_beside, tables_field
 from nac.format.frames import FrameWriter, read_frames
 from nac.format.header import read_header
 from nac.format.layout import ENTROPY
+from nac.packaged import table_library
 
 RATES = (1, 3, 6, 12, 24)
 #: Rate at which the use of the codebooks is counted.
@@ -36,6 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     codec = nac.Codec.load(options.model, threads=1)
     field = tables_field(tables_beside(codec.path, codec.fingerprint))
+    library = table_library(codec.path)
     sizes: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     spent: dict[str, float] = defaultdict(float)
     used: set[tuple[int, int]] = set()
@@ -53,16 +55,16 @@ def main() -> None:
         spent["encode"] += time.process_time() - start
         spent["seconds"] += samples.shape[1] / rate
         kind = path.parent.name
-        used |= codes_used(cut(whole, USED_KBPS))
+        used |= codes_used(library, cut(library, whole, USED_KBPS))
         for kbps in RATES:
             if kbps == min(RATES):
                 packed = codec.encode(samples, rate, kbps=kbps, effort=options.effort, entropy=False)
             else:
-                packed = cut(whole, kbps)
+                packed = cut(library, whole, kbps)
             start = time.process_time()
-            coded = recode(packed, field)
+            coded = recode(library, packed, field)
             middle = time.process_time()
-            if recode(coded, None) != packed:
+            if recode(library, coded, None) != packed:
                 raise SystemExit(f"{path} at {kbps} kbps: entropy coding changed the codes")
             spent[f"code {kbps}"] += middle - start
             spent[f"read {kbps}"] += time.process_time() - middle
@@ -82,7 +84,7 @@ def main() -> None:
     print(f"{spent['seconds']:.0f} s of audio; coding it at {max(RATES)} kbps took {spent['encode']:.0f} s")
 
 
-def codes_used(data: bytes) -> set[tuple[int, int]]:
+def codes_used(library: TableLibrary, data: bytes) -> set[tuple[int, int]]:
     """Pairs of codebook and code that a file of one channel holds; none of a file of two."""
     source = io.BytesIO(data)
     meta = read_header(source)
@@ -90,26 +92,26 @@ def codes_used(data: bytes) -> set[tuple[int, int]]:
         return set()
     return {
         (book, int(code))
-        for frames in read_frames(source, meta)
+        for frames in read_frames(source, meta, library)
         for book, codes in enumerate(frames.codes.T)
         for code in set(codes.tolist())
     }
 
 
-def cut(data: bytes, kbps: int) -> bytes:
+def cut(library: TableLibrary, data: bytes, kbps: int) -> bytes:
     """A file with a lower bit rate."""
     target = io.BytesIO()
-    reduce(io.BytesIO(data), target, kbps)
+    reduce(io.BytesIO(data), target, kbps, tables=library)
     return target.getvalue()
 
 
-def recode(data: bytes, field: tuple[int, bytes] | None) -> bytes:
+def recode(library: TableLibrary, data: bytes, field: tuple[int, bytes] | None) -> bytes:
     """A file with its codes entropy coded with the tables that `field` names, or packed."""
     source, target = io.BytesIO(data), io.BytesIO()
     meta = read_header(source)
     changed = replace(meta, coding=ENTROPY if field else 0, extra=(field,) if field else ())
-    writer = FrameWriter(target, changed)
-    for frames in read_frames(source, meta):
+    writer = FrameWriter(target, changed, library)
+    for frames in read_frames(source, meta, library):
         writer.push(frames)
     assert meta.samples is not None  # the files are made here, from sounds whose length is known
     writer.finish(meta.samples)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from nac.format.entropy_tables import save_tables, tables_path
+from nac.format.entropy.tables import save_tables, tables_path
 from nac.models.weights import load_model
 from nac.settings import beam_width
 from nac.training.config import TrainingConfig

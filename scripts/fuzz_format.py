@@ -23,12 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FOUND = ROOT / "tests" / "format" / "found"
 SECONDS = 20
 MEGABYTES = 200
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "format")]
+sys.path.insert(0, str(ROOT))  # for the tests, which are not installed
 
 
 def failure(program: bytes) -> str:
     """What goes wrong with this input: "" if nothing."""
-    from format_mutations import verdict
+    from tests.format.format_mutations import verdict
 
     def too_long(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"not done after {SECONDS} s")
@@ -49,7 +49,7 @@ class Memory:
     """The peak of this process's resident memory, watched after all that is kept from input to input is there."""
 
     def __init__(self) -> None:
-        from format_mutations import BASES, verdict
+        from tests.format.format_mutations import BASES, verdict
 
         for number in range(len(BASES)):
             for change in (b"", bytes(5), bytes([0, 0x80, 0, 0, 1])):  # none; one in the header; one in a block
@@ -123,7 +123,7 @@ def fuzz_guided(options: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["nac.format"]):
-        import format_mutations  # noqa: F401
+        import tests.format.format_mutations  # noqa: F401
     memory = Memory()
 
     def test_one_input(program: bytes) -> None:

@@ -33,11 +33,13 @@ def _write(target: str, work: Callable[[str | BinaryIO], object]) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
 @click.option("--kbps", "-b", type=float, required=True, help="The new bit rate: a whole number below the old one.")
 @options.entropy_option("as in the input unless told")
+@options.tables_option
 @options.output_options
 def reduce(
     inputs: tuple[str, ...],
     kbps: float,
     entropy: bool | None,
+    model: str | None,
     output: str | None,
     force: bool,
     skip_existing: bool,
@@ -52,7 +54,7 @@ def reduce(
     """
     jobs = plan(inputs, output, takes=NAC_EXTENSIONS, makes=NAC_EXTENSIONS, suffix=".nac")
     rate = options.snap_kbps(kbps, quiet)
-    return run_all(jobs, ReduceTask(rate, entropy), force=force, skip_existing=skip_existing, quiet=quiet)
+    return run_all(jobs, ReduceTask(rate, entropy, model), force=force, skip_existing=skip_existing, quiet=quiet)
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,17 @@ class ReduceTask:
 
     kbps: int
     entropy: bool | None
+    model: str | None
 
     def begin(self) -> Callable[[Job], int]:
         """The function that reduces a file."""
         from nac.format.edit import reduce as reduce_file
 
+        tables = options.tables_of(self.model)
+
         def work(job: Job) -> int:
             source = options.source_of(job.source)
-            _write(job.target, lambda target: reduce_file(source, target, self.kbps, self.entropy))
+            _write(job.target, lambda target: reduce_file(source, target, self.kbps, self.entropy, tables))
             return 0
 
         return work
@@ -80,10 +85,18 @@ class ReduceTask:
 @click.option("--start", callback=options.seconds, default="0", metavar="TIME", help="Where the part begins.")
 @click.option("--end", callback=options.seconds, metavar="TIME", help="Where it ends.")
 @click.option("--duration", callback=options.seconds, metavar="TIME", help="How long it is, instead of --end.")
+@options.tables_option
 @click.option("--force", "-f", is_flag=True, help="Overwrite OUTPUT if it is there already.")
 @click.option("--quiet", "-q", is_flag=True, help="Report failures only.")
 def trim(
-    source: str, target: str, start: float, end: float | None, duration: float | None, force: bool, quiet: bool
+    source: str,
+    target: str,
+    start: float,
+    end: float | None,
+    duration: float | None,
+    model: str | None,
+    force: bool,
+    quiet: bool,
 ) -> int:
     """Cut a part out of a .nac file without decoding it. It begins at a frame, so up to 20 ms early.
 
@@ -99,8 +112,10 @@ def trim(
     is_free([source], target, force=force)
     from nac.format.edit import trim as trim_file
 
+    tables = options.tables_of(model)
+
     def work(place: str | BinaryIO) -> None:
-        made = trim_file(options.source_of(source), place, start, end)
+        made = trim_file(options.source_of(source), place, start, end, tables)
         if not quiet and abs(made.start - start) > 0.0005:
             echo_error(f"the part begins at {options.show_time(made.start)}, where a frame begins")
 
@@ -111,8 +126,9 @@ def trim(
 @click.command(short_help="Join files into one.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", "-o", required=True, metavar="OUTPUT", help='The joined file, or "-".')
+@options.tables_option
 @click.option("--force", "-f", is_flag=True, help="Overwrite OUTPUT if it is there already.")
-def cat(inputs: tuple[str, ...], output: str, force: bool) -> int:
+def cat(inputs: tuple[str, ...], output: str, model: str | None, force: bool) -> int:
     """Join .nac files of one model, bit rate, sample rate and number of channels, without decoding them.
 
     \b
@@ -122,7 +138,8 @@ def cat(inputs: tuple[str, ...], output: str, force: bool) -> int:
     is_free(inputs, output, force=force)
     from nac.format.edit import concatenate
 
-    _write(output, lambda target: concatenate([options.source_of(path) for path in inputs], target))
+    tables = options.tables_of(model)
+    _write(output, lambda target: concatenate([options.source_of(path) for path in inputs], target, tables))
     return 0
 
 

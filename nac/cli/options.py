@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import click
 
 from nac.cli.guard import echo_error
-from nac.errors import OptionError
+from nac.errors import OptionError, WeightsError
 from nac.settings import ENTROPY_DEFAULT
 
 if TYPE_CHECKING:
     from nac.codec import Codec
+    from nac.format.entropy.tables import TableLibrary
     from nac.format.scan import Damage
 
 MIN_KBPS, MAX_KBPS = 1, 24
@@ -131,6 +133,23 @@ def entropy_option(default: str = "on" if ENTROPY_DEFAULT else "off") -> Callabl
     """The option that chooses between entropy coded and packed codes."""
     what = f"Entropy code the codes: smaller by about a sixth, without loss [default: {default}]."
     return click.option("--entropy/--no-entropy", default=None, help=what)
+
+
+def tables_option(verb: Verb) -> Verb:
+    """The option of verbs that edit files: where entropy tables are, beside those of the packaged weights."""
+    what = "Weights file that the input was made with, if not the one in the package: its entropy tables may be needed."
+    return click.option("--model", metavar="PATH", help=what)(verb)
+
+
+def tables_of(model: str | None) -> TableLibrary:
+    """The entropy tables beside `--model` and in the package. Raises WeightsError for a model that is not there."""
+    from nac.packaged import table_library
+
+    if model is None:
+        return table_library()
+    if not os.path.isfile(model):
+        raise WeightsError(f"weights {model} not found; give the .safetensors file of the model with --model")
+    return table_library(model)
 
 
 def model_options(verb: Verb) -> Verb:

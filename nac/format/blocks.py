@@ -1,7 +1,8 @@
-"""Blocks: about a second of codes each, with a checksum. Writing them, and reading them in spite of damage."""
+"""Blocks: about a second of codes each, with a checksum. Writes them, and reads them in spite of damage."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from nac.errors import DamagedError, OptionError
 from nac.format.bits import Codes
+from nac.format.entropy.tables import TableLibrary
 from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
 from nac.format.layout import MAX_BLOCKS, MAX_PAYLOAD, Layout, check_side_lag
 from nac.format.payload import PayloadCoder, payload_coder
@@ -22,10 +24,12 @@ __all__ = ["Block", "BlockReader", "BlockWriter", "Damage", "patch_samples"]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The codes of one block: for each channel (mid, then side, in stereo) uint16 `[codebooks, frames]`.
+    """The codes of one block.
 
-    index: number of the block in the file; it begins at frame `index * block_frames`. side_lag: by how
-    many codebooks the side channel has fewer than mid, 0 for mono.
+    Attributes:
+        index: number of the block in the file; it begins at frame `index * block_frames`.
+        side_lag: by how many codebooks the side channel has fewer than mid, 0 for mono.
+        codes: for each channel (in stereo mid, then side) uint16 `[codebooks of the channel, frames]`.
     """
 
     index: int
@@ -34,7 +38,7 @@ class Block:
 
     @property
     def frames(self) -> int:
-        """Frames of the block."""
+        """Number of frames."""
         return int(self.codes[0].shape[1])
 
 
@@ -42,26 +46,43 @@ class BlockWriter:
     """Turns codes into the blocks of a file with this metadata, which follow `pack_header(meta)`.
 
     Every block but the last has exactly `meta.block_frames` frames. If `meta.samples` is None, `end` makes the end
-    block, or `patch_samples` completes a file that can be rewritten. Raises OptionError for what a file cannot hold.
+    block, or `patch_samples` completes a file that can be rewritten. Methods raise OptionError for what a file cannot
+    hold.
 
     >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, fingerprint=7, model="test")
     >>> BlockWriter(meta).block([np.array([[1, 2, 3], [4, 5, 1023]])]).hex()
     '03004040080500fff0549db1cf'
     """
 
-    def __init__(self, meta: Metadata) -> None:
+    def __init__(self, meta: Metadata, tables: TableLibrary | None = None) -> None:
+        """A writer before its first block.
+
+        Args:
+            meta: of the file.
+            tables: needed by `block` where the codes are to be entropy coded.
+        """
         self.meta = meta
         self.frames = 0
+        self._tables = tables
         self._layout = Layout(meta)
         self._index = 0
         self._ended = False
 
     @cached_property
     def _coder(self) -> PayloadCoder:
-        return payload_coder(self.meta)  # whoever has payloads already needs none
+        return payload_coder(self.meta, self._tables)  # not needed to write payloads that exist already
 
     def block(self, codes: Sequence[npt.NDArray[np.integer]], side_lag: int = 0) -> bytes:
-        """The next block: integer codes (0 to 2**bits - 1) for each channel, `[codebooks of channel, frames]`."""
+        """Make the next block.
+
+        Args:
+            codes: integers (0 to 2**bits - 1) of each channel, `[codebooks of the channel, frames]`.
+            side_lag: by how many codebooks the side channel has fewer than mid, 0 for mono.
+
+        Returns:
+            The bytes of the block.
+        """
+        side_lag = operator.index(side_lag)
         check_side_lag(side_lag, self.meta.channels)
         split = self._layout.split(side_lag)
         shapes = [tuple(np.shape(channel)) for channel in codes]
@@ -77,7 +98,16 @@ class BlockWriter:
         return self.packed(self._coder.encode(table[None], [side_lag])[0], frames, side_lag)
 
     def packed(self, payload: bytes, frames: int, side_lag: int = 0) -> bytes:
-        """The next block, from codes that are packed already."""
+        """Make the next block from a payload.
+
+        Args:
+            payload: codes as `meta.coding` stores them.
+            frames: of the block.
+            side_lag: see `block`.
+
+        Returns:
+            The bytes of the block.
+        """
         full = self.meta.block_frames
         if self._ended or self.frames % full:
             raise OptionError("the file is complete: no block can follow the end or a block with fewer frames")
@@ -95,7 +125,11 @@ class BlockWriter:
         return self._number(head + payload)
 
     def end(self, samples: int) -> bytes:
-        """What follows the last block: the end block, or nothing when the header tells the number of samples."""
+        """Make what follows the last block: the end block, or nothing if the header states the number of samples.
+
+        Args:
+            samples: per channel, of the whole file.
+        """
         check_samples(self.meta, samples, self.frames)
         if self._ended:
             raise OptionError("the file is complete already")
@@ -111,9 +145,13 @@ class BlockWriter:
 
 
 def check_samples(meta: Metadata, samples: int, frames: int) -> None:
-    """Raises OptionError unless `samples` are what the metadata say, if they do, and need exactly `frames` frames."""
+    """Check that a file of `frames` frames may end after `samples` samples per channel.
+
+    Raises:
+        OptionError: its header states another number, or so many samples need another number of frames.
+    """
     if not 0 <= samples < UNKNOWN_SAMPLES or (meta.samples is not None and samples != meta.samples):
-        raise OptionError(f"the file cannot end after {samples} samples: its header speaks of {meta.samples}")
+        raise OptionError(f"the file cannot end after {samples} samples: its header states {meta.samples}")
     needed = frame_count(samples, meta.sample_rate, meta.frame_rate)
     if needed != frames:
         raise OptionError(f"{samples} samples need {needed} frames, but {frames} were written")
@@ -122,8 +160,17 @@ def check_samples(meta: Metadata, samples: int, frames: int) -> None:
 def patch_samples(stream: BinaryIO, meta: Metadata, samples: int) -> Metadata:
     """Complete a file that was begun with an unknown number of samples: write the number into its header.
 
-    The stream must be seekable and writable, hold `pack_header(meta)` from its start and then all blocks (packed codes)
-    without an end block; it is left at its end. Raises OptionError when the blocks are not those of so many samples.
+    Args:
+        stream: seekable and writable; holds `pack_header(meta)` from its start and then all blocks without an end
+            block. It is left at its end.
+        meta: what the header holds now.
+        samples: per channel.
+
+    Returns:
+        The new metadata.
+
+    Raises:
+        OptionError: the blocks are not those of so many samples.
     """
     patched = replace(meta, samples=samples)
     header = pack_header(patched)
@@ -141,11 +188,7 @@ def patch_samples(stream: BinaryIO, meta: Metadata, samples: int) -> Metadata:
 class BlockReader:
     """Iterates over the `Block`s of a file, and over `Damage` where blocks are missing or broken.
 
-    The stream stands at the first block, as `read_header` leaves it; it may be a pipe. Never more than a block, or a
-    bounded window while searching behind damage, is held. With `ahead`, up to so many blocks more may be read before
-    one is given, at most as many as were given: entropy coded ones are faster to decode together. After the last item
-    `samples` is the number of samples per channel, also of a file that tells it in its end block; None if that is lost.
-    Raises FormatError for a coding that this program does not know, nothing on damage.
+    Never more than a block, or a bounded window while searching after damage, is held. Damage raises no error.
 
     >>> import io
     >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, fingerprint=7, model="test")
@@ -154,16 +197,28 @@ class BlockReader:
     [[[1, 2, 3], [4, 5, 1023]]]
     """
 
-    def __init__(self, stream: BinaryIO, meta: Metadata, ahead: int = 0) -> None:
+    def __init__(self, stream: BinaryIO, meta: Metadata, ahead: int = 0, tables: TableLibrary | None = None) -> None:
+        """A reader before the first block.
+
+        Args:
+            stream: stands at the first block, as `read_header` leaves it; may be a pipe.
+            meta: of the file.
+            ahead: blocks that may be read before one is returned, at most as many as were returned: entropy coded
+                blocks decode faster together.
+            tables: needed where the codes are entropy coded.
+
+        Raises:
+            FormatError: this program does not know the coding, or `tables` lack those that the file names.
+        """
         self.meta = meta
         self._ahead = ahead
         self._scanner = Scanner(stream, meta)
         self._layout = self._scanner.layout
-        self._coder = payload_coder(meta)
+        self._coder = payload_coder(meta, tables)
 
     @property
     def samples(self) -> int | None:
-        """Samples per channel, as far as known by now."""
+        """Samples per channel; where the end block states it, known after the last item. None: not known, or lost."""
         return self._scanner.samples
 
     @property
@@ -172,16 +227,23 @@ class BlockReader:
         return self._scanner.frames
 
     def seek(self, frame: int) -> int:
-        """Go to the block that holds `frame` (0 to the number of frames); returns the frame it begins with.
+        """Go to the block that holds a frame: a jump in a file, a walk on a pipe.
 
-        A jump in a file, a walk on a pipe. Raises OptionError for a frame outside the file, and for going back on a
-        pipe.
+        Args:
+            frame: from 0 to the number of frames.
+
+        Returns:
+            The first frame of that block.
+
+        Raises:
+            OptionError: the frame is outside the file, or behind the position on a pipe.
         """
         return self._scanner.seek(frame)
 
     def __iter__(self) -> Iterator[Block | Damage]:
+        """Read to the end of the file."""
         waiting: list[RawBlock] = []
-        taken = 0
+        count = 0
         for item in self._scanner:
             if isinstance(item, Damage) or (waiting and item.frames != waiting[0].frames):
                 yield from self._decoded(waiting)
@@ -190,8 +252,8 @@ class BlockReader:
                 yield item
                 continue
             waiting.append(item)
-            taken += 1
-            if len(waiting) > min(self._ahead, taken // 2):
+            count += 1
+            if len(waiting) > min(self._ahead, count // 2):
                 yield from self._decoded(waiting)
                 waiting = []
         yield from self._decoded(waiting)
@@ -200,7 +262,7 @@ class BlockReader:
         """Blocks that all have the same number of frames."""
         try:
             tables = self._tables(blocks)
-        except DamagedError as error:  # written so: its checksum is right
+        except DamagedError as error:  # a writer's fault, as the checksum is right
             if len(blocks) > 1:
                 for one in blocks:
                     yield from self._decoded([one])

@@ -1,8 +1,8 @@
 """Changing files without decoding them: a lower bit rate, a part, several in one, other tags.
 
-All work on streams of any length in a bounded memory, and write a target named by its path only when it is complete.
-A source may be a path or a binary stream, a target too. Damaged sources are refused (DamagedError) rather than
-copied; `trim` only looks at what it takes.
+All work on streams of any length in bounded memory, and a target given as a path appears only when it is complete. A
+source may be a path or a binary stream, a target too. Damaged sources are refused (DamagedError) rather than copied;
+`trim` reads only what it copies.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from typing import BinaryIO
 
 from nac.errors import DamagedError, OptionError
 from nac.files import NewFile
-from nac.format.entropy_tables import tables_beside, tables_field
+from nac.format.entropy.tables import TableLibrary, tables_field
 from nac.format.frames import FrameWriter, runs_of, side_codebooks, split_changes
 from nac.format.header import TABLES, Metadata, frame_count, read_header
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames
 from nac.format.scan import Scanner, find_samples, is_seekable
 from nac.format.tags import read_tags, remove_tags, set_tags
-from nac.packaged import default_weights
 
 __all__ = ["Trimmed", "concatenate", "read_tags", "reduce", "remove_tags", "set_tags", "trim"]
 
 Source = str | os.PathLike[str] | BinaryIO
 SMALLEST_BLOCK = 10
-"""Frames: `trim` rather begins a little early than making smaller blocks."""
+"""In frames: `trim` begins a little early rather than making smaller blocks."""
 
 
 @contextlib.contextmanager
@@ -50,22 +49,34 @@ def _created(target: Source) -> Iterator[BinaryIO]:
         yield target
 
 
-def reduce(source: Source, target: Source, kbps: int, entropy: bool | None = None) -> Metadata:
-    """Write `source` with a lower bit rate (whole kbps over all channels) by leaving out codebooks; keeps the tags.
+def reduce(
+    source: Source, target: Source, kbps: int, entropy: bool | None = None, tables: TableLibrary | None = None
+) -> Metadata:
+    """Write `source` with a lower bit rate by leaving out codebooks; keeps the tags.
 
-    `entropy`: whether the result is entropy coded (in sections), with the tables beside the packaged weights, or those
-    that `source` names if it is entropy coded in another way; None: as `source` is. With the bit rate that the file
-    has, only that changes.
-
-    Payloads that consist of sections are cut behind one of them where the new bit rate allows, at 3, 6 and 12 kbps;
-    for that no tables are needed, and codes are not looked at.
+    Payloads that consist of sections are truncated where the new bit rate allows, at 3, 6 and 12 kbps; this needs no
+    tables and decodes no codes.
 
     The result is, byte for byte, what a writer makes of the first codebooks of each channel. This project's encoder
-    makes the same file when it codes at that rate: at 3, 6 and 12 kbps whatever its effort, at all others but mono at
+    makes the same file when it encodes at that rate: at 3, 6 and 12 kbps whatever its effort, at all others but mono at
     1 kbps (whose blocks have another size) with effort "fast", while a wider search may have found better codes for
-    those rates. Returns its metadata.
+    those rates.
 
-    Raises OptionError when the file has fewer codebooks than `kbps` takes.
+    Args:
+        source: file to read.
+        target: file to write.
+        kbps: new bit rate over all channels, a whole number; with that of the source only the coding may change.
+        entropy: whether the result is entropy coded (in sections); None: as the source is.
+        tables: needed where entropy coded codes must be decoded or encoded.
+
+    Returns:
+        The metadata of the new file.
+
+    Raises:
+        OptionError: the source has fewer codebooks than `kbps` takes.
+        DamagedError: the source is damaged.
+        FormatError: the source needs tables that are not in `tables`.
+        WeightsError: `tables` has none for the source's model.
     """
     with _created(target) as out, _opened(source) as stream:
         meta = read_header(stream)
@@ -77,17 +88,17 @@ def reduce(source: Source, target: Source, kbps: int, entropy: bool | None = Non
         if meta.block_frames == default_block_frames(meta.channels, meta.kbps):
             reduced = replace(reduced, block_frames=default_block_frames(meta.channels, kbps))
         if entropy is not None:
-            reduced = _recoded(reduced, entropy)
+            reduced = _with_coding(reduced, entropy, tables)
         scanner = Scanner(stream, meta)
-        writer = FrameWriter(out, reduced)
+        writer = FrameWriter(out, reduced, tables)
         for run in runs_of(scanner):
             writer.copy(run)
-        writer.finish(_known(scanner.samples))
+        writer.finish(_known_samples(scanner.samples))
     return reduced
 
 
-def _recoded(meta: Metadata, entropy: bool) -> Metadata:
-    """The metadata with the codes entropy coded, as this program does it, or packed."""
+def _with_coding(meta: Metadata, entropy: bool, tables: TableLibrary | None) -> Metadata:
+    """The metadata with the codes entropy coded in sections, or packed."""
     if meta.coding == (ENTROPY if entropy else PACKED):
         return meta
     if entropy and meta.coding in ENTROPY_CODINGS:
@@ -95,46 +106,71 @@ def _recoded(meta: Metadata, entropy: bool) -> Metadata:
     extra = tuple(field for field in meta.extra if field[0] != TABLES)
     if not entropy:
         return replace(meta, coding=PACKED, extra=extra)
-    tables = tables_beside(default_weights(), meta.fingerprint)
-    return replace(meta, coding=ENTROPY, extra=(*extra, tables_field(tables)))
+    field = tables_field((tables or TableLibrary()).for_model(meta.fingerprint))
+    return replace(meta, coding=ENTROPY, extra=(*extra, field))
 
 
-def _known(samples: int | None) -> int:
+def _known_samples(samples: int | None) -> int:
     if samples is None:
-        raise DamagedError("the file has lost its end, and so its length; decode it to get what is left")
+        raise DamagedError("the file has lost its end, and so its length; decode it to get what remains")
     return samples
 
 
 @dataclass(frozen=True)
 class Trimmed:
-    """What `trim` made: the metadata of the new file, and the part of the old one it holds, in seconds."""
+    """Result of `trim`.
+
+    Attributes:
+        metadata: of the new file.
+        start: where its part of the source begins, in seconds.
+        end: where it ends, in seconds.
+    """
 
     metadata: Metadata
     start: float
     end: float
 
 
-def trim(source: Source, target: Source, start: float = 0.0, end: float | None = None) -> Trimmed:
-    """Write the part of `source` from `start` to `end` seconds (to its end if None) as a file of its own; keeps tags.
+def trim(
+    source: Source,
+    target: Source,
+    start: float = 0.0,
+    end: float | None = None,
+    tables: TableLibrary | None = None,
+) -> Trimmed:
+    """Write a part of `source` as a file of its own; keeps the tags.
 
     The new file begins with the frame whose samples begin at or last before `start`, so up to 20 ms early, and ends
     with the last sample before `end`. It has one more frame than hops of 480 samples, as any file, so each of its hops
-    has both frames that describe it. A decoder begins afresh there: without its memory of earlier frames the first few
+    has both frames that describe it. A decoder begins without the state of earlier frames there: the first few frames
     may sound slightly different, and noise that it makes itself is other noise. In stereo, where the split between mid
-    and side changes at blocks, blocks must be cut where the old ones are: then the new file may have shorter blocks,
-    and begins up to 0.2 s early. Where it really begins is returned.
+    and side changes at blocks, blocks must end where the old ones do: then the new file may have shorter blocks, and
+    begins up to 0.2 s early.
 
-    Raises OptionError when the part is empty or the source is a pipe.
+    Args:
+        source: file to read; not a pipe.
+        target: file to write.
+        start: in seconds.
+        end: in seconds; None: the end of the source.
+        tables: needed where entropy coded codes must be decoded and encoded again.
+
+    Returns:
+        The metadata of the new file, and where it really begins and ends.
+
+    Raises:
+        OptionError: the part is empty, or the source is a pipe.
+        DamagedError: a block that is needed is damaged, or the length of the source is lost.
+        FormatError: the source needs tables that are not in `tables`.
     """
     with _created(target) as out, _opened(source) as stream:
         if not is_seekable(stream):
             raise OptionError("a part of a pipe cannot be cut out; save it as a file first")
         meta = read_header(stream)
-        total = _known(find_samples(stream, meta))
+        total = _known_samples(find_samples(stream, meta))
         if not (math.isfinite(start) and start >= 0 and (end is None or (math.isfinite(end) and end > start))):
-            raise OptionError(f"the times {start} to {end} seconds are no part of a file")
+            raise OptionError(f"the times {start} to {end} seconds are not a part of a file")
         if start * meta.sample_rate >= total:
-            raise OptionError(f"nothing is left: the file ends at {total / meta.sample_rate:.2f} s")
+            raise OptionError(f"nothing is left to write: the file ends at {total / meta.sample_rate:.2f} s")
         # The small addition: 0.58 * 50 is a little less than 29.
         last = total
         if end is not None and end * meta.sample_rate < total:
@@ -145,7 +181,7 @@ def trim(source: Source, target: Source, start: float = 0.0, end: float | None =
         if samples <= 0:
             raise OptionError(f"the times {start} to {end} seconds hold less than a sample")
         trimmed = replace(meta, samples=samples, block_frames=block_frames)
-        writer = FrameWriter(out, trimmed)
+        writer = FrameWriter(out, trimmed, tables)
         for run in runs_of(Scanner(stream, meta), first, trimmed.frames):
             writer.copy(run)
         writer.finish(samples)
@@ -173,9 +209,8 @@ def _block_frames(stream: BinaryIO, meta: Metadata, first: int, last: int) -> tu
     return first, math.gcd(size, *changes)
 
 
-def concatenate(sources: Sequence[Source], target: Source) -> Metadata:
-    """Write several files after one another into one, with the tags of the first, and entropy coded or packed as that
-    is. Returns its metadata.
+def concatenate(sources: Sequence[Source], target: Source, tables: TableLibrary | None = None) -> Metadata:
+    """Join several files to one, with the tags of the first, and entropy coded or packed as that is.
 
     All must be of the same quantizer (fingerprint), bit rate, sample rate and channels. Each piece keeps all its
     frames, the last of which completes its end; so a piece begins 20 to 40 ms of silence after the end of the one
@@ -184,7 +219,18 @@ def concatenate(sources: Sequence[Source], target: Source) -> Metadata:
     once, and the joint leaves no trace. In stereo with a split between mid and side that changes, the blocks of the
     result are so short that none has two splits; with unfavourable lengths that costs up to 6 bytes a frame.
 
-    Raises OptionError when the files do not fit together; pipes cannot be joined.
+    Args:
+        sources: files to read, in order; not pipes.
+        target: file to write.
+        tables: needed where entropy coded codes must be decoded and encoded again.
+
+    Returns:
+        The metadata of the new file.
+
+    Raises:
+        OptionError: there is no source, the sources do not fit together, or one is a pipe.
+        DamagedError: a source is damaged.
+        FormatError: a source needs tables that are not in `tables`.
     """
     if not sources:
         raise OptionError("there is nothing to join: give at least one file")
@@ -193,19 +239,19 @@ def concatenate(sources: Sequence[Source], target: Source) -> Metadata:
         _check_alike(pieces[0], piece)
     pieces = [piece for piece in pieces if piece.frames] or pieces[:1]
     for piece, following in itertools.pairwise(pieces):
-        piece.joins = piece.whole and piece.edge(-1) == following.edge(0)
+        piece.overlaps = piece.fills_frames and piece.edge(-1, tables) == following.edge(0, tables)
     meta = pieces[0].meta
     frames = sum(piece.kept for piece in pieces)
     samples = _joined_samples(frames, pieces[-1])
     meta = replace(meta, samples=samples, block_frames=_joined_block_frames(pieces))
     with _created(target) as out:
-        writer = FrameWriter(out, meta)
+        writer = FrameWriter(out, meta, tables)
         for piece in pieces:
             with piece.opened() as stream:
-                left = piece.kept
+                remaining = piece.kept
                 for run in runs_of(Scanner(stream, piece.meta)):  # to the end, for damage there
-                    writer.copy(run.first(left))
-                    left -= len(run)
+                    writer.copy(run.first(remaining))
+                    remaining -= len(run)
         writer.finish(samples)
     return meta
 
@@ -216,7 +262,7 @@ class _Piece:
     meta: Metadata
     samples: int
     start: int  # of a stream
-    joins: bool = False
+    overlaps: bool = False
     """The next piece begins with this one's last frame."""
 
     @property
@@ -225,10 +271,10 @@ class _Piece:
 
     @property
     def kept(self) -> int:
-        return self.frames - self.joins
+        return self.frames - self.overlaps
 
     @property
-    def whole(self) -> bool:
+    def fills_frames(self) -> bool:
         """Whether the samples fill whole frames (with less than a sample missing, as frames end between samples)."""
         end = (self.frames - 1) * self.meta.sample_rate
         return end - self.samples * self.meta.frame_rate < self.meta.frame_rate
@@ -240,10 +286,11 @@ class _Piece:
             stream.seek(self.start)
             yield stream
 
-    def edge(self, place: int) -> tuple[bytes, int]:
+    def edge(self, place: int, tables: TableLibrary | None) -> tuple[bytes, int]:
         """Codes and side codebooks of the first (0) or last (-1) frame."""
         with self.opened() as stream:
-            frame = next(runs_of(Scanner(stream, self.meta), self.frames - 1 if place else 0, 1)).unpack()
+            run = next(runs_of(Scanner(stream, self.meta), self.frames - 1 if place else 0, 1))
+        frame = run.unpack(tables=tables)
         return frame.codes.tobytes(), int(side_codebooks(self.meta, frame.lags)[0])
 
 
@@ -252,7 +299,7 @@ def _piece(source: Source) -> _Piece:
         if not is_seekable(stream):
             raise OptionError("pipes cannot be joined; save them as files first")
         meta = read_header(stream)
-        return _Piece(source, meta, _known(find_samples(stream, meta)), stream.tell())
+        return _Piece(source, meta, _known_samples(find_samples(stream, meta)), stream.tell())
 
 
 def _check_alike(one: _Piece, other: _Piece) -> None:

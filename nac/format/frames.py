@@ -15,35 +15,47 @@ import numpy.typing as npt
 from nac.errors import DamagedError
 from nac.format.bits import Codes
 from nac.format.blocks import BlockWriter
-from nac.format.entropy import WIDE, EntropyPayload
-from nac.format.entropy_sections import Sections
+from nac.format.entropy.payload import MAX_LANES, EntropyPayload
+from nac.format.entropy.sections import Sections
+from nac.format.entropy.tables import TableLibrary
 from nac.format.header import Metadata, pack_header
 from nac.format.layout import ENTROPY_CODINGS, MAX_LAG, PACKED, Layout, split_codebooks
 from nac.format.payload import PayloadCoder, payload_coder
 from nac.format.scan import Damage, RawBlock, Scanner
 
-BATCH = {PACKED: 256, **dict.fromkeys(ENTROPY_CODINGS, WIDE)}
-"""Blocks of a run at most, ..."""
+BATCH = {PACKED: 256, **dict.fromkeys(ENTROPY_CODINGS, MAX_LANES)}
+"""Most blocks of a run."""
 RUN_BYTES = 8 << 20
-"""... and their payloads, also as packed ones: a bound on memory whatever a file holds."""
+"""Most bytes of a run's payloads, also as packed ones: a bound on memory whatever a file holds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """A run of frames: codes uint16 `[frames, codebooks]`, mid before side, and uint8 `[frames]` side lags."""
+    """Consecutive frames.
+
+    Attributes:
+        codes: uint16 `[frames, codebooks]`, mid before side.
+        lags: uint8 `[frames]`, the side lags.
+    """
 
     codes: Codes
     lags: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
+        """Number of frames."""
         return len(self.codes)
 
     def __getitem__(self, part: slice) -> Frames:
+        """Some of the frames."""
         return Frames(self.codes[part], self.lags[part])
 
 
 def intact_blocks(scanner: Scanner) -> Iterator[RawBlock]:
-    """The blocks of a file without damage. Raises DamagedError where there is some."""
+    """The blocks of an intact file.
+
+    Raises:
+        DamagedError: the file is damaged.
+    """
     for item in scanner:
         if isinstance(item, Damage):
             seconds = item.first_frame / scanner.meta.frame_rate
@@ -52,8 +64,8 @@ def intact_blocks(scanner: Scanner) -> Iterator[RawBlock]:
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Says of payloads that cannot be read what follows from it."""
+def _explaining_damage() -> Iterator[None]:
+    """Add to errors of payloads that the file cannot be edited."""
     try:
         yield
     except DamagedError as error:
@@ -62,8 +74,14 @@ def _refusing() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Blocks that follow one another, all with the same number of frames, and what is wanted of them: `count` frames
-    from frame `skip` of the first on."""
+    """Consecutive blocks with the same number of frames, of which some frames are wanted.
+
+    Attributes:
+        layout: of the file.
+        blocks: the blocks.
+        skip: the first wanted frame, counted from the first of the first block.
+        count: wanted frames.
+    """
 
     layout: Layout
     blocks: Sequence[RawBlock]
@@ -71,44 +89,62 @@ class Run:
     count: int
 
     def __len__(self) -> int:
+        """Number of wanted frames."""
         return self.count
 
     def first(self, count: int) -> Run:
-        """The first frames, or all if there are not so many."""
+        """The first `count` wanted frames, or all if there are fewer."""
         return replace(self, count=max(0, min(count, self.count)))
 
     def without(self, blocks: int) -> Run:
-        """What is left behind the first blocks, which are wanted whole."""
+        """All but the first `blocks` blocks, which are wanted whole."""
         return replace(self, blocks=self.blocks[blocks:], count=self.count - blocks * self.blocks[0].frames)
 
-    def unpack(self, codebooks: int | None = None) -> Frames:
-        """The frames; with fewer codebooks over all channels if told so.
+    def unpack(self, codebooks: int | None = None, tables: TableLibrary | None = None) -> Frames:
+        """Decode the wanted frames.
 
-        Raises DamagedError when the codes of a block cannot be read.
+        Args:
+            codebooks: keep the first ones over all channels; None: all.
+            tables: needed where the codes are entropy coded.
+
+        Raises:
+            DamagedError: a payload is not one that an encoder makes.
         """
         frames = self.blocks[0].frames
         blocks = self.blocks[: -(-(self.skip + self.count) // frames)]
         lags = np.array([block.side_lag for block in blocks], np.uint8)
-        with _refusing():
+        with _explaining_damage():
             payloads = [block.payload for block in blocks]
-            codes = payload_coder(self.layout.meta).decode(payloads, frames, lags.tolist(), codebooks)
+            codes = payload_coder(self.layout.meta, tables).decode(payloads, frames, lags.tolist(), codebooks)
         whole = Frames(codes.reshape(-1, codes.shape[2]), np.repeat(lags, frames))
         return whole[self.skip : self.skip + self.count]
 
 
-def read_frames(stream: BinaryIO, meta: Metadata) -> Iterator[Frames]:
-    """The frames of a file, in batches; the stream stands at its first block.
+def read_frames(stream: BinaryIO, meta: Metadata, tables: TableLibrary | None = None) -> Iterator[Frames]:
+    """Read the frames of a file, in batches.
 
-    Raises DamagedError when a block is damaged.
+    Args:
+        stream: stands at the first block.
+        meta: of the file.
+        tables: needed where the codes are entropy coded.
+
+    Raises:
+        DamagedError: a block is damaged.
     """
     for run in runs_of(Scanner(stream, meta)):
-        yield run.unpack()
+        yield run.unpack(tables=tables)
 
 
 def runs_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Iterator[Run]:
-    """The blocks of a file with the frames from `first` on, `count` of them or all.
+    """Read the blocks of a file that hold some frames.
 
-    Raises DamagedError when a block that is needed is damaged.
+    Args:
+        scanner: of the file.
+        first: the first wanted frame.
+        count: wanted frames; None: all that follow.
+
+    Raises:
+        DamagedError: a block that is needed is damaged.
     """
     skip = first - (scanner.seek(first) if first else 0)
     batch: list[RawBlock] = []
@@ -133,11 +169,19 @@ def runs_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Itera
 class FrameWriter:
     """Writes a file of frames: header, then blocks as they fill up, then what `finish` adds.
 
-    In stereo all frames of a block must agree on the codebooks of the side channel: `split_changes` tells where not.
+    In stereo all frames of a block must agree on the codebooks of the side channel: see `split_changes`.
     """
 
-    def __init__(self, target: BinaryIO, meta: Metadata) -> None:
+    def __init__(self, target: BinaryIO, meta: Metadata, tables: TableLibrary | None = None) -> None:
+        """Write the header.
+
+        Args:
+            target: stream that receives the file.
+            meta: of the file.
+            tables: needed where entropy coded codes must be decoded or encoded, not only copied.
+        """
         self._target = target
+        self._tables = tables
         self._writer = BlockWriter(meta)
         self._layout = Layout(meta)
         self._rest: list[Frames] = []
@@ -146,12 +190,12 @@ class FrameWriter:
 
     @cached_property
     def _coder(self) -> PayloadCoder:
-        return payload_coder(self._layout.meta)  # where payloads are copied, no tables are needed
+        return payload_coder(self._layout.meta, self._tables)  # where payloads are copied, no tables are needed
 
     def copy(self, run: Run) -> None:
         """Append blocks of another file, with their first codebooks if this one has fewer.
 
-        Where a whole block becomes a block, its payload is taken as it is if possible, otherwise coded anew.
+        Where a whole block becomes a block, its payload is copied if possible, otherwise decoded and encoded again.
         """
         self._end_wait()
         if not len(run):
@@ -166,10 +210,10 @@ class FrameWriter:
                 self._last = run
                 return
         if len(run):
-            self.push(run.unpack(self._layout.meta.codebooks))
+            self.push(run.unpack(self._layout.meta.codebooks, self._tables))
 
     def _copied(self, run: Run) -> bool:
-        """Write whole blocks with their payloads as they are, or cut; tells whether that is possible."""
+        """Write whole blocks with their payloads copied or truncated; returns whether that is possible."""
         frames = run.blocks[0].frames
         blocks = run.blocks[: len(run) // frames]
         payloads = self._payloads(blocks, run.layout.meta)
@@ -178,7 +222,7 @@ class FrameWriter:
         return payloads is not None
 
     def _payloads(self, blocks: Sequence[RawBlock], theirs: Metadata) -> list[bytes] | None:
-        """What the payloads of whole blocks become here, None if they must be coded anew."""
+        """The payloads of whole blocks copied or truncated, None if they must be encoded again."""
         ours = self._layout.meta
         one, other = ((meta.channels, meta.bits, meta.coding, meta.tables) for meta in (ours, theirs))
         payloads = [block.payload for block in blocks]
@@ -190,18 +234,18 @@ class FrameWriter:
             return None
         frames = blocks[0].frames
         sections = Sections(theirs.coding, theirs.codebooks, theirs.channels, theirs.bits)
-        with _refusing():
+        with _explaining_damage():
             if ours.codebooks in sections.ends:
                 return [sections.first(payload, frames, ours.codebooks) for payload in payloads]
-            coder = payload_coder(theirs)
+            coder = payload_coder(theirs, self._tables)
             if isinstance(coder, EntropyPayload):
-                return coder.shorten(payloads, frames, [block.side_lag for block in blocks], ours.codebooks)
+                return coder.truncate(payloads, frames, [block.side_lag for block in blocks], ours.codebooks)
         return None
 
     def _end_wait(self) -> None:
-        """More follows the block that was held back as the last one."""
+        """Decode the block that was held back as the last one, because more follows it."""
         if self._last is not None:
-            frames, self._last = self._last.unpack(self._layout.meta.codebooks), None
+            frames, self._last = self._last.unpack(self._layout.meta.codebooks, self._tables), None
             self.push(frames)
 
     def push(self, frames: Frames) -> None:
@@ -217,7 +261,11 @@ class FrameWriter:
             self._rest = [joined[whole:]]
 
     def finish(self, samples: int) -> None:
-        """Write the frames that are left, and the end block if the metadata do not tell the number of samples."""
+        """Write the remaining frames, and the end block if the metadata do not state the number of samples.
+
+        Args:
+            samples: per channel, of the whole file.
+        """
         if self._last is not None and self._copied(self._last):
             self._last = None
         self._end_wait()
@@ -244,14 +292,21 @@ class FrameWriter:
 
 
 def side_codebooks(meta: Metadata, lags: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Codebooks of the side channel of a stereo file for each lag."""
+    """Number of codebooks of the side channel of a stereo file for each of `lags`."""
     return np.array([split_codebooks(meta.codebooks, 2, lag)[1] for lag in range(MAX_LAG + 1)])[lags]
 
 
 def split_changes(stream: BinaryIO, meta: Metadata, first: int, count: int) -> list[tuple[int, int]]:
-    """Where, counted from `first`, the next `count` frames change how many codebooks side has, and to how many.
+    """Find the frames at which the number of side codebooks changes.
 
-    Begins with (0, those of the first frame). The stream stands at its first block, and is left anywhere.
+    Args:
+        stream: stands at the first block; where it is left is undefined.
+        meta: of the file.
+        first: the first frame to look at.
+        count: how many frames to look at.
+
+    Returns:
+        (frame counted from `first`, side codebooks) of each change, beginning with frame 0.
     """
     scanner = Scanner(stream, meta)
     place = scanner.seek(first) - first

@@ -13,9 +13,8 @@ import numpy.typing as npt
 import torch
 
 from nac.arrays import Array, Codes, Floats, Integers
-from nac.format.entropy_contexts import SCALE_ROWS, Context, Neighbour, contexts_of
-from nac.format.entropy_range import PROBABILITY_BITS
-from nac.format.entropy_tables import SCORES
+from nac.format.entropy.contexts import SCALE_ROWS, Context, Neighbour, contexts_of
+from nac.format.entropy.tables import LOGIT_SUM_LIMIT, PROBABILITY_BITS
 from nac.models.model import NacModel
 from nac.training.data.corpus import Crops
 
@@ -88,7 +87,7 @@ def usage(codes: list[Codes], index: int, size: int) -> Floats:
 
 def probabilities() -> npt.NDArray[np.uint16]:
     """For each sum of scores, negative ones at the end, the probability of a 1 in 16384ths."""
-    sums = np.concatenate([np.arange(SCORES), np.arange(-SCORES, 0)])
+    sums = np.concatenate([np.arange(LOGIT_SUM_LIMIT), np.arange(-LOGIT_SUM_LIMIT, 0)])
     whole = 1 << PROBABILITY_BITS
     return np.clip(np.round(whole / (1 + np.exp(-sums / STEP))), 4, whole - 4).astype(np.uint16)
 

@@ -16,6 +16,7 @@ from nac.format.check import check
 from nac.format.frames import read_frames
 from nac.format.header import read_header
 from nac.models.layers import DepthwiseConv
+from nac.packaged import table_library
 from tests.conftest import small_model
 
 
@@ -81,7 +82,7 @@ def test_likely_codes_are_an_intact_file_and_smaller(tmp_path: Path, channels: i
     sizes = [(tmp_path / f"{name}.nac").stat().st_size for name in ("coded", "packed")]
     assert 0.4 * sizes[1] < sizes[0] < 0.95 * sizes[1]
     with (tmp_path / "coded.nac").open("rb") as stream:
-        assert sum(map(len, read_frames(stream, read_header(stream)))) == report.frames
+        assert sum(map(len, read_frames(stream, read_header(stream), table_library()))) == report.frames
 
 
 @pytest.mark.parametrize("name", ["opus", "mp3"])

@@ -9,6 +9,7 @@ from nac.format.blocks import Block, BlockReader, BlockWriter
 from nac.format.header import Metadata, frame_count, pack_header, read_header
 from nac.format.layout import split_codebooks
 from nac.format.scan import Damage
+from tests.format.tables import LIBRARY
 
 META = Metadata(24000, 1, samples=24000, kbps=6, codebooks=12, fingerprint=0x01020304, model="test", block_frames=10)
 
@@ -45,7 +46,7 @@ def make(meta=META, seed=0, samples=None, lags=(0,), draw=None):
 
     total = meta.samples if meta.samples is not None else samples
     frames = frame_count(total, meta.sample_rate, meta.frame_rate)
-    writer = BlockWriter(meta)
+    writer = BlockWriter(meta, LIBRARY)
     blocks, pieces = [], [pack_header(meta)]
     starts = [len(pieces[0])]
     while frames:
@@ -67,7 +68,7 @@ def read(data):
     """(metadata, items, samples) of a file given as bytes or as a stream."""
     stream = io.BytesIO(data) if isinstance(data, bytes) else data
     meta = read_header(stream)
-    reader = BlockReader(stream, meta)
+    reader = BlockReader(stream, meta, tables=LIBRARY)
     return meta, list(reader), reader.samples
 
 

@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from entropy_tools import MANY, coded, likely_codes, make_tables
-from format_files import META, Pipe, make, problems, same_codes
 
 from nac.errors import NacError
 from nac.format.blocks import Block, BlockReader
@@ -20,15 +18,16 @@ from nac.format.edit import concatenate, reduce, trim
 from nac.format.header import HEADER_BYTES, read_header
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS, ENTROPY_WHOLE
 from nac.format.scan import Damage, block_checksum
+from tests.format.entropy_tools import coded, likely_codes
+from tests.format.format_files import META, Pipe, make, problems, same_codes
+from tests.format.tables import FEW, LIBRARY, MANY, SMALL
 
 STEREO = replace(META, channels=2, kbps=2, codebooks=5, block_frames=7, tags=(("a", "b"),))
 LOWEST = replace(META, kbps=1, codebooks=1, bits=1, block_frames=2, samples=20_000)
-TABLES = make_tables(codebooks=4, seed=2)
-SMALL_TABLES = make_tables(codebooks=5, bits=4, seed=1, largest=127)
-CODED = coded(replace(META, kbps=2, codebooks=4, block_frames=4, samples=7000), TABLES, ENTROPY_WHOLE)
-SMALL = replace(META, kbps=1, codebooks=2, bits=4, block_frames=3, samples=8000)
-CODED_SMALL = coded(SMALL, SMALL_TABLES, ENTROPY_WHOLE)
-CODED_STEREO = coded(replace(STEREO, bits=4, block_frames=5, samples=9000), SMALL_TABLES, ENTROPY_WHOLE)
+CODED = coded(replace(META, kbps=2, codebooks=4, block_frames=4, samples=7000), FEW, ENTROPY_WHOLE)
+SMALL_META = replace(META, kbps=1, codebooks=2, bits=4, block_frames=3, samples=8000)
+CODED_SMALL = coded(SMALL_META, SMALL, ENTROPY_WHOLE)
+CODED_STEREO = coded(replace(STEREO, bits=4, block_frames=5, samples=9000), SMALL, ENTROPY_WHOLE)
 SECTIONS = coded(replace(META, frame_rate=100, bits=5, kbps=13, codebooks=26, block_frames=6, samples=8000), MANY)
 SECTIONS_STEREO = replace(SECTIONS, channels=2, kbps=7, codebooks=14, samples=None, tags=(("a", "b"),))
 BASES = (
@@ -64,7 +63,7 @@ def base(number):
 @lru_cache
 def _made(number):
     meta, samples, lags = BASES[number]
-    tables = {tables.bits: tables for tables in (TABLES, SMALL_TABLES, MANY)}.get(meta.bits)
+    tables = {tables.bits: tables for tables in (FEW, SMALL, MANY)}.get(meta.bits)
 
     def draw(codebooks, frames, block):
         noise = np.random.default_rng(block).integers(0, 1 << meta.bits, (codebooks, frames), dtype=np.uint16)
@@ -163,7 +162,7 @@ def verdict(program):
     ):
         target = io.BytesIO()
         with contextlib.suppress(NacError):
-            function(source, target, *arguments)
+            function(source, target, *arguments, tables=LIBRARY)
             target.seek(0)
             if not check(target).intact:
                 return f"{function.__name__} makes a damaged file"
@@ -192,7 +191,7 @@ def verdict(program):
 def read_all(stream, ahead=0):
     """The items of a file, None if it is refused."""
     try:
-        return list(BlockReader(stream, read_header(stream), ahead))
+        return list(BlockReader(stream, read_header(stream), ahead, LIBRARY))
     except NacError:
         return None
 
@@ -211,7 +210,7 @@ def seek_verdict(made, data, place):
     """Seeking must come to the frame, and what follows must be right as well."""
     frame = place % (made.frames + 1)
     stream = io.BytesIO(data)
-    reader = BlockReader(stream, read_header(stream))
+    reader = BlockReader(stream, read_header(stream), tables=LIBRARY)
     try:
         first = reader.seek(frame)
     except NacError:  # the frame is lost with the end of a file of unknown length

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from format_files import META, Pipe, make, problems, read, same_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from nac.format.blocks import Block, BlockReader, BlockWriter, patch_samples
 from nac.format.header import Metadata, pack_header, read_header
 from nac.format.layout import ENTROPY
 from nac.format.scan import Damage, find_samples
+from tests.format.format_files import META, Pipe, make, problems, read, same_codes
 
 UNKNOWN = replace(META, samples=None)
 STEREO = replace(META, channels=2)

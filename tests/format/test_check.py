@@ -4,10 +4,10 @@ import sys
 from dataclasses import replace
 
 import pytest
-from format_files import META, Pipe, make
 
 from nac.errors import DamagedError, FormatError
 from nac.format.check import MOST_LISTED, check
+from tests.format.format_files import META, Pipe, make
 
 
 @pytest.mark.parametrize("known", [True, False])

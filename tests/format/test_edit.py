@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from format_files import META, Pipe, make, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from nac.format.blocks import BlockWriter
 from nac.format.edit import concatenate, reduce, trim
 from nac.format.header import Metadata, frame_count, pack_header
 from nac.format.layout import default_block_frames, split_codebooks
+from tests.format.format_files import META, Pipe, make, read
 
 TAGS = (("TITLE", "Rain"), ("ARTIST", "Nobody"))
 MONO = replace(META, block_frames=50, tags=TAGS, extra=((200, b"kept"),))

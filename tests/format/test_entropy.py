@@ -5,20 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from entropy_tools import (
-    CODED,
-    CODINGS,
-    MANY,
-    TABLES,
-    WHOLE,
-    coded,
-    cut,
-    file_of,
-    likely_codes,
-    likely_file,
-    make_tables,
-)
-from format_files import META, make, problems, read, same_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,16 +13,26 @@ from nac.format.bits import packed_bytes
 from nac.format.blocks import Block, BlockReader, BlockWriter
 from nac.format.check import check
 from nac.format.edit import concatenate, reduce, trim
-from nac.format.entropy import EntropyPayload
-from nac.format.entropy_range import Decoder, encode_decisions
-from nac.format.entropy_sections import ANCHORS
+from nac.format.entropy.payload import EntropyPayload
+from nac.format.entropy.range_coder import RangeDecoder, encode_decisions
+from nac.format.entropy.sections import SECTION_ENDS
 from nac.format.header import Metadata, frame_count, pack_header, read_header
 from nac.format.scan import Damage
+from tests.format.entropy_tools import (
+    CODED,
+    CODINGS,
+    WHOLE,
+    coded,
+    cut,
+    entropy_payload,
+    file_of,
+    likely_codes,
+    likely_file,
+)
+from tests.format.format_files import META, make, problems, read, same_codes
+from tests.format.tables import LIBRARY, MANY, OTHER, SMALL, TABLES
 
 SLOW = settings(deadline=None, max_examples=40)
-SMALL = make_tables(codebooks=5, bits=4, seed=1, largest=127)
-
-
 EITHER = pytest.mark.parametrize("base", [WHOLE, CODED], ids=["whole", "sections"])
 
 
@@ -51,10 +47,10 @@ def test_codes_come_back_whatever_they_are(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     top = data.draw(st.sampled_from([1, 2, 1 << tables.bits]))
     codes = rng.integers(0, top, (blocks, frames, codebooks))
-    coder = EntropyPayload(meta)
+    coder = entropy_payload(meta)
     payloads = coder.encode(codes, lags)
     assert np.array_equal(coder.decode(payloads, frames, lags), codes)
-    more = 3 * sum(end < codebooks for end in ANCHORS[coding])  # a length, and what fills up the last byte
+    more = 3 * sum(end < codebooks for end in SECTION_ENDS[coding])  # a length, and what fills up the last byte
     assert max(map(len, payloads)) <= packed_bytes(frames * codebooks, tables.bits) + more
     # A block's payload depends on nothing but the block.
     assert payloads == [coder.encode(codes[i : i + 1], lags[i : i + 1])[0] for i in range(blocks)]
@@ -64,7 +60,7 @@ def test_codes_come_back_whatever_they_are(data):
 @given(st.lists(st.tuples(st.integers(1, 16383), st.booleans()), max_size=300))
 def test_decisions_come_back_and_take_what_they_are_worth(decisions):
     data = encode_decisions([2 * chance + one for chance, one in decisions])
-    decoder = Decoder(data, [chance for chance, _ in decisions])
+    decoder = RangeDecoder(data, [chance for chance, _ in decisions])
     for number, (_, one) in enumerate(decisions):
         assert decoder.paths([0, number], 1, 1, [()], 1) == [int(one)]
     decoder.finish()
@@ -75,10 +71,10 @@ def test_decisions_come_back_and_take_what_they_are_worth(decisions):
 @SLOW
 @given(st.lists(st.tuples(st.integers(1, 16383), st.booleans()), min_size=1, max_size=200), st.data())
 def test_the_bytes_of_the_first_decisions_are_known_from_those_of_all(decisions, data):
-    taken = [2 * chance + one for chance, one in decisions]
-    decoder = Decoder(encode_decisions(taken), [chance for chance, _ in decisions])
-    for number in range(data.draw(st.integers(0, len(taken)))):
-        assert decoder.taken() == encode_decisions(taken[:number])
+    encoded = [2 * chance + one for chance, one in decisions]
+    decoder = RangeDecoder(encode_decisions(encoded), [chance for chance, _ in decisions])
+    for number in range(data.draw(st.integers(0, len(encoded)))):
+        assert decoder.consumed_prefix() == encode_decisions(encoded[:number])
         decoder.paths([0, number], 1, 1, [()], 1)
 
 
@@ -86,9 +82,9 @@ def test_the_bytes_of_the_first_decisions_after_a_carry():
     """The bytes of all decisions begin with ff, those of the first with 00 after a carry, and the reverse."""
     for length in range(1, 400):
         decisions = [2 * 1 + 0] * length + [2 * 16383 + 0] * 3
-        decoder = Decoder(encode_decisions(decisions), [taken >> 1 for taken in decisions])
+        decoder = RangeDecoder(encode_decisions(decisions), [decision >> 1 for decision in decisions])
         for number in range(len(decisions)):
-            assert decoder.taken() == encode_decisions(decisions[:number])
+            assert decoder.consumed_prefix() == encode_decisions(decisions[:number])
             decoder.paths([0, number], 1, 1, [()], 1)
 
 
@@ -96,7 +92,7 @@ def test_a_carry_runs_through_bytes_that_are_full():
     """The value of the range passes a byte boundary long after the bytes above it were written."""
     for length in range(1, 400):
         decisions = [2 * 1 + 0] * length + [2 * 16383 + 0] * 3
-        decoder = Decoder(encode_decisions(decisions), [taken >> 1 for taken in decisions])
+        decoder = RangeDecoder(encode_decisions(decisions), [decision >> 1 for decision in decisions])
         assert [decoder.paths([0, number], 1, 1, [()], 1) for number in range(len(decisions))] == [[0]] * len(decisions)
 
 
@@ -120,7 +116,7 @@ def test_a_file_is_read_in_order_and_sought(base):
     assert meta == base and problems(made, items) == ""
     assert all(same_codes(item.codes, block.codes) for item, block in zip(items, made.blocks, strict=True))
     stream = io.BytesIO(made.data)
-    reader = BlockReader(stream, read_header(stream))
+    reader = BlockReader(stream, read_header(stream), tables=LIBRARY)
     assert reader.seek(25) == 20
     assert [item.index for item in reader] == [2, 3, 4, 5]
 
@@ -146,13 +142,13 @@ def test_hostile_payloads_give_codes_or_an_error(payload, frames, lag):
     for base in (WHOLE, CODED):
         for meta in (replace(base, samples=None), replace(base, samples=None, channels=2)):
             try:
-                codes = EntropyPayload(meta).decode([payload], frames, [lag if meta.channels == 2 else 0])
+                codes = entropy_payload(meta).decode([payload], frames, [lag if meta.channels == 2 else 0])
             except DamagedError as error:
                 assert "payload" in str(error)
             else:
                 assert codes.shape == (1, frames, 12) and codes.max() < 1024
                 # What is accepted is no second spelling of other bytes.
-                again = EntropyPayload(meta).encode(codes, [lag])[0]
+                again = entropy_payload(meta).encode(codes, [lag])[0]
                 assert again == payload or len(payload) <= packed_bytes(frames * 12, 10) + (2 if base is CODED else 0)
 
 
@@ -170,7 +166,7 @@ BAD_SECTIONS = [
 ])  # fmt: skip
 def test_a_wrong_payload_with_a_right_checksum_is_damage(base, payload):
     meta = replace(base, samples=None)
-    writer = BlockWriter(meta)
+    writer = BlockWriter(meta, LIBRARY)
     rng = np.random.default_rng(0)
     good = writer.block([rng.integers(0, 1024, (12, 10))])
     bad = writer.packed(payload, 10)
@@ -180,7 +176,7 @@ def test_a_wrong_payload_with_a_right_checksum_is_damage(base, payload):
     assert (items[1].first_frame, items[1].frames) == (10, 10)
     for kbps, entropy in ((5, None), (6, False)):
         with pytest.raises(DamagedError, match="edited"):
-            reduce(io.BytesIO(data), io.BytesIO(), kbps, entropy)
+            reduce(io.BytesIO(data), io.BytesIO(), kbps, entropy, tables=LIBRARY)
 
 
 @EITHER
@@ -199,9 +195,9 @@ def test_reducing_gives_what_coding_at_the_lower_rate_gives(base, channels, lag,
     lower = cut(packed, kbps)
     source = io.BytesIO(lower)
     low_meta = read_header(source)
-    writer = BlockWriter(coded(low_meta, TABLES, base.coding))
+    writer = BlockWriter(coded(low_meta, TABLES, base.coding), LIBRARY)
     direct = pack_header(writer.meta)
-    for block in BlockReader(source, low_meta):
+    for block in BlockReader(source, low_meta, tables=LIBRARY):
         direct += writer.block(block.codes, block.side_lag)
     direct += writer.end(low_meta.samples)
     whole = file_of(meta, codes, lag)
@@ -212,24 +208,26 @@ def test_reducing_gives_what_coding_at_the_lower_rate_gives(base, channels, lag,
 def test_trimming_and_joining():
     _, data = likely_file(seconds=3)
     parts = [io.BytesIO(), io.BytesIO()]
-    trim(io.BytesIO(data), parts[0], 0, 1)
-    trim(io.BytesIO(data), parts[1], 1)
+    trim(io.BytesIO(data), parts[0], 0, 1, tables=LIBRARY)
+    trim(io.BytesIO(data), parts[1], 1, tables=LIBRARY)
     for part in parts:
         part.seek(0)
         assert check(part).intact
         part.seek(0)
     whole = io.BytesIO()
-    concatenate(parts, whole)
+    concatenate(parts, whole, tables=LIBRARY)
     assert whole.getvalue() == data
 
 
 def test_files_of_all_codings_are_joined():
     """Each as the first is coded, with its tables."""
     codes = likely_codes(TABLES, 12, 51).T
-    metas = [CODED, META, coded(META, make_tables(seed=5)), WHOLE]
+    metas = [CODED, META, coded(META, OTHER), WHOLE]
     sources = [file_of(meta, codes) for meta in metas]
     for first, meta in enumerate(metas):
-        concatenate([io.BytesIO(sources[index]) for index in (first, *range(4))], joined := io.BytesIO())
+        concatenate(
+            [io.BytesIO(sources[index]) for index in (first, *range(4))], joined := io.BytesIO(), tables=LIBRARY
+        )
         _, items, _ = read(joined.getvalue())
         assert np.array_equal(np.concatenate([item.codes[0].T for item in items]), np.concatenate([codes] * 5))
         assert joined.getvalue() == file_of(replace(meta, samples=5 * 51 * 480 - 480), np.concatenate([codes] * 5))
@@ -252,14 +250,14 @@ def test_whole_blocks_are_copied_not_coded_anew(monkeypatch, base, channels):
     counting("encode", EntropyPayload.encode)
     counting("decode", EntropyPayload.decode)
     parts = [io.BytesIO(), io.BytesIO()]
-    trim(io.BytesIO(data), parts[0], 0, 1)
-    trim(io.BytesIO(data), parts[1], 1)
+    trim(io.BytesIO(data), parts[0], 0, 1, tables=LIBRARY)
+    trim(io.BytesIO(data), parts[1], 1, tables=LIBRARY)
     assert max(coded_anew.values()) <= 2  # of 16 blocks: the last of each part
-    concatenate([io.BytesIO(part.getvalue()) for part in parts], joined := io.BytesIO())
+    concatenate([io.BytesIO(part.getvalue()) for part in parts], joined := io.BytesIO(), tables=LIBRARY)
     assert joined.getvalue() == data and max(coded_anew.values()) <= 5  # and the frames on both sides of the joint
     assert cut(data, 6) == data and max(coded_anew.values()) <= 6
     shifted = io.BytesIO()
-    trim(io.BytesIO(data), shifted, 0.1)
+    trim(io.BytesIO(data), shifted, 0.1, tables=LIBRARY)
     assert min(coded_anew.values()) > 14  # no block is as it was
 
 
@@ -277,7 +275,7 @@ def test_editing_coded_files_is_editing_packed_ones(lengths, channels, start):
             results = []
             for kind in (0, 1):
                 sources = [io.BytesIO(pair[kind]) for pair in made]
-                edit(sources if edit is concatenate else sources[0], target := io.BytesIO(), *arguments)
+                edit(sources if edit is concatenate else sources[0], target := io.BytesIO(), *arguments, tables=LIBRARY)
                 results.append(read(target.getvalue()))
         except OptionError:  # nothing is left
             assert edit is trim
@@ -290,11 +288,13 @@ def test_editing_coded_files_is_editing_packed_ones(lengths, channels, start):
 def test_a_file_without_the_tables_it_needs_is_refused():
     for extra in ((), ((2, b"\0\0\0"),), ((2, b"\0\0\0\1"), (2, b"\0\0\0\1"))):
         with pytest.raises(FormatError, match="does not name its tables"):
-            BlockReader(io.BytesIO(), replace(CODED, extra=extra))
+            BlockReader(io.BytesIO(), replace(CODED, extra=extra), tables=LIBRARY)
     with pytest.raises(FormatError, match="entropy tables 00000001"):
-        BlockReader(io.BytesIO(), replace(CODED, extra=((2, b"\0\0\0\1"),)))
+        BlockReader(io.BytesIO(), replace(CODED, extra=((2, b"\0\0\0\1"),)), tables=LIBRARY)
+    with pytest.raises(FormatError, match=f"entropy tables {TABLES.fingerprint:08x}.*none are here"):
+        BlockReader(io.BytesIO(), CODED)
     with pytest.raises(FormatError, match="not for 13 codebooks of 10 bits"):
-        BlockReader(io.BytesIO(), replace(CODED, codebooks=13))
+        BlockReader(io.BytesIO(), replace(CODED, codebooks=13), tables=LIBRARY)
     # To look at it, and to check it, they are not needed.
     meta, data = likely_file()
     renamed = pack_header(replace(meta, extra=((2, b"\0\0\0\1"),))) + data[len(pack_header(meta)) :]

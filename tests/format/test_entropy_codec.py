@@ -6,16 +6,16 @@ import sys
 
 import numpy as np
 import pytest
-from entropy_tools import make_arrays
 
 from nac.codec import Codec
 from nac.errors import WeightsError
 from nac.format.edit import reduce
-from nac.format.entropy_tables import has_tables, load_tables, register_tables, save_tables, tables_path
+from nac.format.entropy.tables import TableLibrary, has_tables, save_tables, tables_path
 from nac.format.header import read_header
 from nac.format.layout import ENTROPY, PACKED
 from nac.models.weights import save_model
 from tests.conftest import small_model, speech_like
+from tests.format.tables import make_arrays
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_sound_is_the_same(codec, channels):
     assert coded == codec.encode(sound, 24_000, kbps=6, effort="fast", entropy=True)
     for rate in (1, 3):
         direct, cut = codec.encode(sound, 24_000, kbps=rate, effort="fast", entropy=True), io.BytesIO()
-        reduce(io.BytesIO(coded), cut, rate)
+        reduce(io.BytesIO(coded), cut, rate, tables=TableLibrary(weights=[codec.path]))
         # A mono file of 1 kbps has other blocks; reducing knows that.
         assert cut.getvalue() == direct or (channels, rate) == (1, 1)
 
@@ -55,7 +55,7 @@ def test_tables_that_are_missing_or_for_other_weights_are_an_error(codec, tmp_pa
     path = tmp_path / "other.safetensors"
     number = save_model(small_model(seed=1, codebook_size=1024), path, generation=0)
     other, sound = Codec.load(path), speech_like(2_000)
-    with pytest.raises(WeightsError, match="are missing: make them"):
+    with pytest.raises(WeightsError, match="are missing: fit them"):
         other.encode(sound, 24_000, entropy=True)
     assert not has_tables(path, number)
     save_tables(tables_path(path), make_arrays(codebooks=48), number + 1)
@@ -83,18 +83,17 @@ def test_the_default_is_to_code_where_the_weights_have_tables(codec, tmp_path):
 
 def test_reading_and_editing_need_no_torch(codec, tmp_path):
     data = codec.encode(speech_like(30_000), 24_000, kbps=6, entropy=True)
-    register_tables(load_tables(tables_path(codec.path)))
+    library = TableLibrary(weights=[codec.path])
     (tmp_path / "a.nac").write_bytes(data)
     program = (
         "import sys\n"
         "from nac.format.edit import reduce\n"
-        "from nac.format.entropy_tables import load_tables, register_tables\n"
-        "register_tables(load_tables(sys.argv[1]))\n"
-        "reduce(sys.argv[2], sys.argv[3], 3)\n"
+        "from nac.format.entropy.tables import TableLibrary\n"
+        "reduce(sys.argv[2], sys.argv[3], 2, tables=TableLibrary(weights=[sys.argv[1]]))\n"
         "assert 'torch' not in sys.modules\n"
     )
-    paths = [str(path) for path in (tables_path(codec.path), tmp_path / "a.nac", tmp_path / "b.nac")]
+    paths = [str(path) for path in (codec.path, tmp_path / "a.nac", tmp_path / "b.nac")]
     subprocess.run([sys.executable, "-c", program, *paths], check=True)
     cut = io.BytesIO()
-    reduce(io.BytesIO(data), cut, 3)
+    reduce(io.BytesIO(data), cut, 2, tables=library)
     assert (tmp_path / "b.nac").read_bytes() == cut.getvalue()

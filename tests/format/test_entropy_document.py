@@ -3,15 +3,15 @@ understands them."""
 
 import numpy as np
 import pytest
-import second_entropy
-from entropy_tools import CODINGS, MANY, TABLES, coded, likely_codes, make_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nac.errors import DamagedError
-from nac.format.entropy import EntropyPayload
 from nac.format.header import Metadata
 from nac.format.layout import split_codebooks
+from tests.format import second_entropy
+from tests.format.entropy_tools import CODINGS, coded, entropy_payload, likely_codes
+from tests.format.tables import MANY, TABLES, make_arrays
 
 SOME = settings(deadline=None, max_examples=25)
 KINDS = [(TABLES, make_arrays(), 12), (MANY, make_arrays(codebooks=30, bits=5, seed=3), 30)]
@@ -19,7 +19,7 @@ KINDS = [(TABLES, make_arrays(), 12), (MANY, make_arrays(codebooks=30, bits=5, s
 
 @st.composite
 def blocks(draw):
-    """A coder, the arrays of its tables, the codes of a block `[frames, codebooks]`, and its lag or None."""
+    """Metadata, the arrays of its tables, the codes of a block `[frames, codebooks]`, and its lag or None."""
     tables, arrays, most = draw(st.sampled_from(KINDS))
     channels, codebooks, frames = draw(st.integers(1, 2)), draw(st.integers(1, most)), draw(st.integers(1, 5))
     coding = draw(st.sampled_from(CODINGS))
@@ -28,7 +28,7 @@ def blocks(draw):
     codes = likely_codes(tables, codebooks, frames, int(rng.integers(99))).T
     noisy = rng.random(codebooks) < draw(st.sampled_from([0, 0.5, 1]))
     codes = np.where(noisy, rng.integers(0, 1 << tables.bits, codes.shape), codes).astype(np.uint16)
-    return EntropyPayload(meta), arrays, codes, draw(st.integers(0, 35)) if channels == 2 else None
+    return meta, arrays, codes, draw(st.integers(0, 35)) if channels == 2 else None
 
 
 def as_lists(codes, lag):
@@ -41,18 +41,20 @@ def as_lists(codes, lag):
 @SOME
 @given(blocks())
 def test_payloads_are_those_of_the_second_writer(made):
-    coder, arrays, codes, lag = made
+    meta, arrays, codes, lag = made
+    coder = entropy_payload(meta)
     payload = coder.encode(codes[None], [lag or 0])[0]
-    assert second_entropy.write_payload(arrays, coder._meta.coding, as_lists(codes, lag), lag) == payload
+    assert second_entropy.write_payload(arrays, meta.coding, as_lists(codes, lag), lag) == payload
     frames, codebooks = codes.shape
-    found = second_entropy.read_payload(arrays, coder._meta.coding, payload, codebooks, frames, lag)
+    found = second_entropy.read_payload(arrays, meta.coding, payload, codebooks, frames, lag)
     assert found == as_lists(codes, lag)
 
 
 @settings(deadline=None, max_examples=60)
 @given(blocks(), st.data())
 def test_damaged_payloads_are_judged_alike(made, data):
-    coder, arrays, codes, lag = made
+    meta, arrays, codes, lag = made
+    coder = entropy_payload(meta)
     payload = bytearray(coder.encode(codes[None], [lag or 0])[0])
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(payload)))
@@ -62,7 +64,7 @@ def test_damaged_payloads_are_judged_alike(made, data):
             del payload[place : place + data.draw(st.integers(1, 3))]
     frames, codebooks = codes.shape
     try:
-        found = second_entropy.read_payload(arrays, coder._meta.coding, bytes(payload), codebooks, frames, lag)
+        found = second_entropy.read_payload(arrays, meta.coding, bytes(payload), codebooks, frames, lag)
     except ValueError:
         with pytest.raises(DamagedError):
             coder.decode([bytes(payload)], frames, [lag or 0])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nac.format.entropy import EntropyPayload
-from nac.format.entropy_tables import SCORES, EntropyTables, register_tables, tables_field
+from nac.format.entropy.payload import EntropyPayload
+from nac.format.entropy.tables import LOGIT_SUM_LIMIT, EntropyTables, tables_field
 from nac.format.header import Metadata
 from nac.training.tables import fit_tables, probabilities, tree_ranks
 
@@ -26,12 +26,12 @@ def tables():
     arrays = fit_tables(books, [codes[:3], codes[:, :20]])
     again = fit_tables(books, [codes[:3], codes[:, :20]])
     assert all(np.array_equal(array, again[name]) for name, array in arrays.items())
-    return register_tables(EntropyTables.from_arrays(arrays))
+    return EntropyTables.from_arrays(arrays)
 
 
 def payloads(tables, codes):
     meta = Metadata(24000, 1, None, 1, STAGES, 7, "m", bits=6, coding=1, extra=(tables_field(tables),))
-    coder = EntropyPayload(meta)
+    coder = EntropyPayload(meta, tables)
     blocks = codes.transpose(1, 2, 0)
     coded = coder.encode(blocks, [0] * len(blocks))
     assert np.array_equal(coder.decode(coded, FRAMES, [0] * len(blocks)), blocks)
@@ -50,7 +50,7 @@ def test_codes_never_seen_can_be_coded(tables):
 
 def test_probabilities_grow_with_the_sum_and_are_never_certain():
     table = probabilities()
-    ordered = np.roll(table, SCORES).astype(int)
+    ordered = np.roll(table, LOGIT_SUM_LIMIT).astype(int)
     assert (np.diff(ordered) >= 0).all() and ordered[0] >= 1 and ordered[-1] < 1 << 14
     assert table[0] == 1 << 13
 

@@ -5,37 +5,37 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from entropy_tools import CODED, CODINGS, MANY, TABLES, WHOLE, coded, cut, file_of, likely_codes
-from format_files import make, read
 
 from nac.errors import DamagedError, FormatError
 from nac.format.blocks import BlockWriter
 from nac.format.codebooks import first_codebooks
 from nac.format.edit import reduce
-from nac.format.entropy import EntropyPayload
-from nac.format.entropy_sections import Sections
+from nac.format.entropy.sections import Sections
 from nac.format.frames import FrameWriter, runs_of
 from nac.format.header import Metadata, pack_header, read_header
 from nac.format.layout import split_codebooks
 from nac.format.scan import Scanner
+from tests.format.entropy_tools import CODED, CODINGS, WHOLE, coded, cut, entropy_payload, file_of, likely_codes
+from tests.format.format_files import make, read
+from tests.format.tables import LIBRARY, MANY, TABLES
 
 
 @pytest.mark.parametrize("length, total", [(75, 151), (76, 100), (40, 39), (0, 76), (0, -1)])
 def test_lengths_that_do_not_fit_are_noticed_where_only_bytes_are_copied(length, total):
     """Sections have 75 bytes at most; `total` is what both have."""
     meta = replace(CODED, samples=None)
-    writer = BlockWriter(meta)
+    writer = BlockWriter(meta, LIBRARY)
     payload = (length.to_bytes(2, "big") + b"\1" * 151)[: total + 2]
     data = pack_header(meta) + writer.packed(payload, 10) + writer.end(4320)
     with pytest.raises(DamagedError, match="edited"):
-        reduce(io.BytesIO(data), io.BytesIO(), 3)
+        reduce(io.BytesIO(data), io.BytesIO(), 3, tables=LIBRARY)
 
 
 def test_sections_behind_those_that_are_read_are_not_looked_at():
-    payload = EntropyPayload(CODED).encode(likely_codes(TABLES, 12, 10).T[None], [0])[0]
+    payload = entropy_payload(CODED).encode(likely_codes(TABLES, 12, 10).T[None], [0])[0]
     start = 2 + int.from_bytes(payload[:2], "big")
     wrong = payload[:start] + b"\xff" * (len(payload) - start)
-    coder = EntropyPayload(CODED)
+    coder = entropy_payload(CODED)
     for count in range(1, 7):
         assert np.array_equal(coder.decode([wrong], 10, [0], count), coder.decode([payload], 10, [0], count))
     for count in range(7, 13):
@@ -66,7 +66,7 @@ def test_reducing_to_every_rate(channels, lags):
         for books in range(1, 31):  # more than there are whole kbps
             reduced = replace(made.meta, codebooks=books)
             source, out = io.BytesIO(made.data), io.BytesIO()
-            writer = FrameWriter(out, reduced)
+            writer = FrameWriter(out, reduced, LIBRARY)
             for run in runs_of(Scanner(source, read_header(source))):
                 writer.copy(run)
             writer.finish(48_000)
@@ -86,13 +86,13 @@ def section_sizes(meta, block):
     """(bytes, size if packed) of each section of a block."""
     table = np.concatenate(block.codes).T[None]
     sections = Sections(meta.coding, meta.codebooks, meta.channels, meta.bits)
-    payload = EntropyPayload(meta).encode(table, [block.side_lag])[0]
-    parts = sections.cut(payload, block.frames, len(sections.ends))
+    payload = entropy_payload(meta).encode(table, [block.side_lag])[0]
+    parts = sections.split(payload, block.frames, len(sections.ends))
     return zip(parts, sections.packed_sizes(block.frames), strict=True)
 
 
 @pytest.mark.parametrize("channels, lag", [(1, 0), (2, 4)])
-def test_reducing_to_the_end_of_a_section_needs_no_tables(monkeypatch, channels, lag):
+def test_reducing_to_the_end_of_a_section_needs_no_tables(channels, lag):
     meta = replace(CODED, samples=24000 * 2, channels=channels, block_frames=50)
     codes = likely_codes(TABLES, 12, meta.frames).T
     data = file_of(meta, codes, lag)
@@ -100,14 +100,10 @@ def test_reducing_to_the_end_of_a_section_needs_no_tables(monkeypatch, channels,
     low = replace(meta, kbps=3, codebooks=6)
     assert expected == file_of(low, first_codebooks(codes[None], [lag], channels, 6)[0], lag)
 
-    def missing(*_):
-        raise FormatError("tables are not here")
-
-    monkeypatch.setattr("nac.format.entropy.tables_for", missing)
-    assert cut(data, 3) == expected and cut(data, 6) == data
+    assert cut(data, 3, tables=None) == expected and cut(data, 6, tables=None) == data
     for kbps, entropy in ((2, None), (3, False)):
-        with pytest.raises(FormatError, match="tables are not here"):
-            cut(data, kbps, entropy)
+        with pytest.raises(FormatError, match="none are here"):
+            cut(data, kbps, entropy, tables=None)
 
 
 @pytest.mark.parametrize("channels, lag", [(1, 0), (2, 4)])

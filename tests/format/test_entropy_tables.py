@@ -4,12 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from entropy_tools import CODED, TABLES, WHOLE, likely_codes, make_arrays
-from format_files import read
 
 from nac.errors import WeightsError
-from nac.format.entropy import EntropyPayload
-from nac.format.entropy_tables import (
+from nac.format.entropy.tables import (
     EntropyTables,
     fingerprint,
     load_tables,
@@ -17,6 +14,9 @@ from nac.format.entropy_tables import (
     tables_beside,
     tables_path,
 )
+from tests.format.entropy_tools import CODED, WHOLE, entropy_payload, likely_codes
+from tests.format.format_files import read
+from tests.format.tables import TABLES, make_arrays
 
 BITS4 = {"codebooks": 3, "bits": 4}
 
@@ -72,7 +72,7 @@ def test_wrong_arrays_are_refused(change):
 
 
 def test_a_file_that_is_missing_or_wrong_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="are missing: make them"):
+    with pytest.raises(WeightsError, match="are missing: fit them"):
         load_tables(tmp_path / "none.tables.safetensors")
     path = tmp_path / "some.tables.safetensors"
     save_tables(path, make_arrays(**BITS4), model_fingerprint=1)
@@ -92,14 +92,14 @@ def test_the_bytes_are_the_same_for_ever():
     """A promise of the format: these codes with these tables give these bytes, on every machine and release."""
     codes = likely_codes(TABLES, 12, 10).T[None]
     assert f"{TABLES.fingerprint:08x}" == "84702cb9"
-    assert EntropyPayload(WHOLE).encode(codes, [0])[0].hex() == GOLDEN_MONO
-    stereo = EntropyPayload(replace(WHOLE, channels=2))
+    assert entropy_payload(WHOLE).encode(codes, [0])[0].hex() == GOLDEN_MONO
+    stereo = entropy_payload(replace(WHOLE, channels=2))
     assert stereo.encode(codes, [3])[0].hex() == GOLDEN_STEREO
     assert np.array_equal(stereo.decode([bytes.fromhex(GOLDEN_STEREO)], 10, [3]), codes)
     # In sections, the first one of which is what the first half is alone.
-    payload = EntropyPayload(CODED).encode(codes, [0])[0]
+    payload = entropy_payload(CODED).encode(codes, [0])[0]
     assert payload.hex() == GOLDEN_SECTIONS
-    assert EntropyPayload(replace(WHOLE, codebooks=6)).encode(codes[:, :, :6], [0])[0] == payload[2 : 2 + payload[1]]
+    assert entropy_payload(replace(WHOLE, codebooks=6)).encode(codes[:, :, :6], [0])[0] == payload[2 : 2 + payload[1]]
 
 
 def test_a_golden_file_gives_its_codes():

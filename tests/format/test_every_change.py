@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from entropy_tools import MANY, TABLES
 
 from nac.errors import NacError
 from nac.format.blocks import Block, BlockReader, Damage
 from nac.format.check import check
 from nac.format.header import read_header
+from tests.format.tables import LIBRARY, MANY, TABLES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STEP = 1 if os.environ.get("NAC_EVERY") else 29
@@ -29,7 +29,7 @@ def read(data: bytes) -> tuple[list[Block | Damage], int | None] | None:
     """The items and the length of a file, None if it is refused."""
     stream = io.BytesIO(data)
     try:
-        reader = BlockReader(stream, read_header(stream))
+        reader = BlockReader(stream, read_header(stream), tables=LIBRARY)
         return list(reader), reader.samples
     except NacError as error:
         assert len(str(error).splitlines()) == 1

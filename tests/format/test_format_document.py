@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import second_writer
-from format_files import read
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nac.format.blocks import BlockWriter
 from nac.format.header import MAX_FIELDS, MAX_METADATA, MIN_METADATA, pack_header, read_header
 from nac.format.layout import Layout
+from tests.format import second_writer
+from tests.format.format_files import read
 
 DOCUMENT = Path(__file__).parents[2] / "FORMAT.md"
 

@@ -2,7 +2,6 @@ import io
 import zlib
 
 import pytest
-from format_files import META
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from nac.format.header import (
     read_header,
 )
 from nac.format.version0 import Version0
+from tests.format.format_files import META
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)
 keys = text.filter(lambda key: key != "" and "=" not in key)

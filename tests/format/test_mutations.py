@@ -4,12 +4,12 @@ import operator
 from pathlib import Path
 
 import pytest
-from format_mutations import BASES, base, mutate, verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nac.format.entropy_sections import Sections
+from nac.format.entropy.sections import Sections
 from nac.format.layout import CRC_BYTES, ENTROPY_CODINGS, Layout
+from tests.format.format_mutations import BASES, base, mutate, verdict
 
 FOUND = Path(__file__).parent / "found"
 
@@ -32,7 +32,7 @@ def sections_packed(made, index):
     meta, layout = made.meta, Layout(made.meta)
     payload = made.data[made.starts[index] + layout.head_bytes : made.starts[index + 1] - CRC_BYTES]
     sections = Sections(meta.coding, meta.codebooks, meta.channels, meta.bits)
-    parts = sections.cut(payload, made.blocks[index].frames, len(sections.ends))
+    parts = sections.split(payload, made.blocks[index].frames, len(sections.ends))
     return list(map(operator.eq, map(len, parts), sections.packed_sizes(made.blocks[index].frames)))
 
 

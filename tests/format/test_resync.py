@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from format_files import META, make, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from nac.format.layout import Layout
 from nac.format.resync import Finder
 from nac.format.scan import Damage, block_checksum
 from nac.format.window import Window
+from tests.format.format_files import META, make, read
 
 
 def register_after(data):

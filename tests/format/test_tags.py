@@ -2,12 +2,12 @@ import os
 from dataclasses import replace
 
 import pytest
-from format_files import META, make
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nac.errors import FormatError, OptionError
 from nac.format.edit import read_tags, remove_tags, set_tags
+from tests.format.format_files import META, make
 
 TAGGED = replace(META, tags=(("TITLE", "Rain"), ("ARTIST", "A"), ("artist", "B")), extra=((9, b"other"),))
 

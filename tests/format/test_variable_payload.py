@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from format_files import META, Pipe, make, problems, read
 
 from nac.errors import DamagedError, FormatError
 from nac.format import layout, payload
@@ -16,6 +15,7 @@ from nac.format.codebooks import first_codebooks
 from nac.format.edit import reduce, trim
 from nac.format.header import read_header
 from nac.format.scan import Damage
+from tests.format.format_files import META, Pipe, make, problems, read
 
 META1 = replace(META, coding=1, samples=24000 * 4)
 
@@ -23,7 +23,7 @@ META1 = replace(META, coding=1, samples=24000 * 4)
 class Squeezed:
     """Codes compressed by zlib."""
 
-    def __init__(self, meta):
+    def __init__(self, meta, tables=None):
         self.meta = meta
 
     def encode(self, codes, lags):
@@ -33,7 +33,7 @@ class Squeezed:
         try:
             data = b"".join(zlib.decompress(one) for one in payloads)
         except zlib.error:
-            raise DamagedError("the payload is no compressed data") from None
+            raise DamagedError("the payload is not compressed data") from None
         codes = np.frombuffer(data, ">u2").astype(np.uint16).reshape(-1, frames, self.meta.codebooks)
         return first_codebooks(codes, lags, self.meta.channels, codebooks or self.meta.codebooks)
 

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nac.format.blocks import BlockWriter
-from nac.format.entropy_tables import tables_beside, tables_field
+from nac.format.entropy.tables import tables_beside, tables_field
 from nac.format.header import Metadata, frame_count, pack_header
 from nac.format.layout import ENTROPY, ENTROPY_WHOLE, Layout, default_block_frames, split_codebooks
 from nac.format.payload import payload_coder
-from nac.packaged import default_weights
+from nac.packaged import default_weights, table_library
 
 NAC = (sys.executable, "-m", "nac")
 RATE = 24_000
@@ -121,13 +121,14 @@ def write_codes(path: Path, seconds: float, kbps: int, entropy: bool = False, ch
     size = default_block_frames(channels, kbps)
     meta = Metadata(RATE, channels, samples, kbps, 2 * kbps, 0, "noise", block_frames=size)
     rng = np.random.default_rng(0)
+    library = table_library()
     if entropy:
         tables = tables_beside(default_weights())
         meta = replace(meta, fingerprint=tables.model, coding=ENTROPY, extra=(tables_field(tables),))
-    writer, frames = BlockWriter(meta), frame_count(samples, RATE)
+    writer, frames = BlockWriter(meta, library), frame_count(samples, RATE)
     drawn = [_likely(meta, rng) if entropy else rng.integers(0, 1024, (2 * kbps, size)) for _ in range(SOME)]
     lag = LAG if channels == 2 else 0
-    full = [payload_coder(meta).encode(codes.T[None], [lag])[0] for codes in drawn]
+    full = [payload_coder(meta, library).encode(codes.T[None], [lag])[0] for codes in drawn]
     mid = split_codebooks(meta.codebooks, channels, lag)[0]
     with path.open("wb") as file:
         file.write(pack_header(meta))
@@ -144,7 +145,7 @@ def _likely(meta: Metadata, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     noise = b"\1" + rng.bytes(Layout(meta).payload_bytes(meta.block_frames) - 3) + b"\1"
     # All codebooks but the last, since the noise must not be held against the length that it would have.
     lag = LAG if meta.channels == 2 else 0
-    codes = payload_coder(meta).decode([noise], meta.block_frames, [lag], meta.codebooks - 1)[0]
+    codes = payload_coder(meta, table_library()).decode([noise], meta.block_frames, [lag], meta.codebooks - 1)[0]
     last = rng.integers(0, 1024, (meta.block_frames, 1), np.uint16)
     found: npt.NDArray[np.uint16] = np.concatenate([codes, last], 1).T
     return found

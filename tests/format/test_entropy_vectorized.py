@@ -5,52 +5,41 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from entropy_tools import CODED, CODINGS, MANY, TABLES, coded, likely_codes, make_arrays, make_tables
-from format_files import same_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nac.errors import DamagedError
-from nac.format import entropy, frames
+from nac.format import frames
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.edit import reduce
-from nac.format.entropy import EntropyPayload
-from nac.format.entropy_lanes import LaneEncoder
-from nac.format.entropy_range import encode_decisions
-from nac.format.entropy_tables import EntropyTables, register_tables
+from nac.format.entropy.payload import MAX_CODES, VECTORIZED_FROM
+from nac.format.entropy.range_coder import encode_decisions
+from nac.format.entropy.vectorized import VectorizedEncoder
 from nac.format.header import Metadata, pack_header, read_header
+from nac.format.layout import split_codebooks
 from nac.format.scan import Scanner
+from tests.format.entropy_tools import CODED, CODINGS, coded, entropy_payload, likely_codes
+from tests.format.format_files import same_codes
+from tests.format.tables import LIBRARY, MANY, NARROW, SMALL, TABLES
 
 SLOW = settings(deadline=None, max_examples=60)
 
 
-def narrow_tables():
-    """Tables of which none has a score for every node."""
-    arrays = make_arrays(codebooks=4, bits=6, seed=2)
-    narrow = {name: array[:, :8] for name, array in arrays.items() if array.shape[1:] == (64,) and name != "ranks"}
-    return register_tables(EntropyTables.from_arrays({**arrays, **narrow}))
+ALL_TABLES = [TABLES, MANY, SMALL, NARROW]
 
 
-ALL_TABLES = [TABLES, MANY, make_tables(codebooks=5, bits=4, seed=1, largest=127), narrow_tables()]
+def vectorized(meta, max_codes=MAX_CODES):
+    return entropy_payload(meta, vectorized_from=1, max_codes=max_codes)
 
 
-def in_lanes(function, *arguments, codes=entropy.CODES):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entropy, "LANES", 1)
-        patch.setattr(entropy, "CODES", codes)
-        return function(*arguments)
+def scalar(meta):
+    return entropy_payload(meta, vectorized_from=1 << 30)
 
 
-def alone(function, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entropy, "LANES", 1 << 30)
-        return function(*arguments)
-
-
-def outcome(how, function, *arguments):
+def outcome(function, *arguments):
     """What a function returns, or the error it raises."""
     try:
-        found = how(function, *arguments)
+        found = function(*arguments)
     except DamagedError as error:
         return str(error)
     return found.tolist() if isinstance(found, np.ndarray) else found
@@ -58,7 +47,7 @@ def outcome(how, function, *arguments):
 
 @st.composite
 def batches(draw):
-    """A coder, and blocks for it: codes `[blocks, frames, codebooks]` and lags."""
+    """Metadata, and blocks: codes `[blocks, frames, codebooks]` and lags."""
     tables = draw(st.sampled_from(ALL_TABLES))
     channels, codebooks = draw(st.integers(1, 2)), draw(st.integers(1, len(tables.codebooks)))
     blocks, frames = draw(st.integers(1, 7)), draw(st.integers(1, 9))
@@ -71,23 +60,23 @@ def batches(draw):
     # All of a block, or a few codebooks, so that some sections do not shrink.
     noisy = rng.random((blocks, 1, 1 if draw(st.booleans()) else codebooks)) < chance
     noise = rng.integers(0, draw(st.sampled_from([1, 2, 1 << tables.bits])), codes.shape)
-    return EntropyPayload(meta), np.where(noisy, noise, codes).astype(np.uint16), lags
+    return meta, np.where(noisy, noise, codes).astype(np.uint16), lags
 
 
 @SLOW
 @given(batches(), st.integers(1, 400), st.data())
 def test_blocks_are_coded_and_decoded_as_each_alone(batch, most, data):
-    coder, codes, lags = batch
-    payloads = alone(coder.encode, codes, lags)
-    assert in_lanes(coder.encode, codes, lags, codes=most) == payloads
+    meta, codes, lags = batch
+    payloads = scalar(meta).encode(codes, lags)
+    assert vectorized(meta, most).encode(codes, lags) == payloads
     _, frames, codebooks = codes.shape
-    assert np.array_equal(in_lanes(coder.decode, payloads, frames, lags, codes=most), codes)
+    assert np.array_equal(vectorized(meta, most).decode(payloads, frames, lags), codes)
     kept = data.draw(st.integers(1, codebooks))
-    expected = alone(coder.decode, payloads, frames, lags, kept)
-    assert np.array_equal(in_lanes(coder.decode, payloads, frames, lags, kept, codes=most), expected)
-    shorter = alone(coder.shorten, payloads, frames, lags, kept)
-    assert in_lanes(coder.shorten, payloads, frames, lags, kept, codes=most) == shorter
-    assert shorter == EntropyPayload(replace(coder._meta, codebooks=kept)).encode(expected, lags)
+    expected = scalar(meta).decode(payloads, frames, lags, kept)
+    assert np.array_equal(vectorized(meta, most).decode(payloads, frames, lags, kept), expected)
+    shorter = scalar(meta).truncate(payloads, frames, lags, kept)
+    assert vectorized(meta, most).truncate(payloads, frames, lags, kept) == shorter
+    assert shorter == entropy_payload(replace(meta, codebooks=kept)).encode(expected, lags)
 
 
 def damaged(data, payload):
@@ -106,15 +95,15 @@ def damaged(data, payload):
 @settings(deadline=None, max_examples=250)
 @given(batches(), st.data())
 def test_damaged_payloads_give_the_same_codes_or_the_same_error(batch, data):
-    coder, codes, lags = batch
+    meta, codes, lags = batch
     _, frames, codebooks = codes.shape
-    payloads = [damaged(data, payload) for payload in alone(coder.encode, codes, lags)]
+    payloads = [damaged(data, payload) for payload in scalar(meta).encode(codes, lags)]
     kept = data.draw(st.sampled_from([None, *range(1, codebooks + 1)]))
-    expected = outcome(alone, coder.decode, payloads, frames, lags, kept)
-    assert outcome(in_lanes, coder.decode, payloads, frames, lags, kept) == expected
+    expected = outcome(scalar(meta).decode, payloads, frames, lags, kept)
+    assert outcome(vectorized(meta).decode, payloads, frames, lags, kept) == expected
     if kept:
-        expected = outcome(alone, coder.shorten, payloads, frames, lags, kept)
-        assert outcome(in_lanes, coder.shorten, payloads, frames, lags, kept) == expected
+        expected = outcome(scalar(meta).truncate, payloads, frames, lags, kept)
+        assert outcome(vectorized(meta).truncate, payloads, frames, lags, kept) == expected
 
 
 @SLOW
@@ -122,23 +111,23 @@ def test_damaged_payloads_give_the_same_codes_or_the_same_error(batch, data):
                          min_size=40, max_size=40), min_size=1, max_size=5), st.integers(0, 40))  # fmt: skip
 def test_lanes_make_the_bytes_of_the_range_coder(lanes, cut):
     """Written in two parts, the second to every other lane alone."""
-    taken = np.array([[2 * chance + one for chance, one in decisions] for decisions in lanes], np.uint16)
-    encoder, some = LaneEncoder(len(lanes)), np.arange(0, len(lanes), 2)
-    encoder.write(taken[:, :cut], np.arange(len(lanes)))
-    encoder.write(taken[some, cut:], some)
-    rows = [row[: None if number in some else cut].tolist() for number, row in enumerate(taken)]
+    encoded = np.array([[2 * chance + one for chance, one in decisions] for decisions in lanes], np.uint16)
+    encoder, some = VectorizedEncoder(len(lanes)), np.arange(0, len(lanes), 2)
+    encoder.write(encoded[:, :cut], np.arange(len(lanes)))
+    encoder.write(encoded[some, cut:], some)
+    rows = [row[: None if number in some else cut].tolist() for number, row in enumerate(encoded)]
     assert encoder.sections() == [encode_decisions(row) for row in rows]
 
 
 def test_carries_run_through_bytes_that_are_full():
     for length in range(1, 400):
         decisions = [2 * 1 + 0] * length + [2 * 16383 + 0] * 3
-        encoder = LaneEncoder(1)
+        encoder = VectorizedEncoder(1)
         encoder.write(np.array([decisions], np.uint16), np.arange(1))
         assert encoder.sections() == [encode_decisions(decisions)]
 
 
-BLOCKS = 3 * entropy.LANES
+BLOCKS = 3 * VECTORIZED_FROM
 FRAMES = 4
 LONG = replace(CODED, samples=None, codebooks=4, kbps=2, block_frames=FRAMES)
 
@@ -146,7 +135,7 @@ LONG = replace(CODED, samples=None, codebooks=4, kbps=2, block_frames=FRAMES)
 def long_file(channels=1, bad=(), lags=(0,)):
     """A file of many blocks, the last one shorter; `bad` ones hold what no writer makes, under a right checksum."""
     meta = replace(LONG, channels=channels)
-    writer = BlockWriter(meta)
+    writer = BlockWriter(meta, LIBRARY)
     out = [pack_header(meta)]
     frames = BLOCKS * FRAMES + 1
     codes = likely_codes(TABLES, 4, frames).T
@@ -156,14 +145,14 @@ def long_file(channels=1, bad=(), lags=(0,)):
         if number in bad:
             out.append(writer.packed(b"\xff" * 4, len(part), lag))
             continue
-        mid = writer._layout.split(lag)[0]
+        mid = split_codebooks(4, channels, lag)[0]
         out.append(writer.block([part.T] if channels == 1 else [part[:, :mid].T, part[:, mid:].T], lag))
     return b"".join([*out, writer.end((frames - 1) * 480)])
 
 
 def read_with(data, ahead):
     stream = io.BytesIO(data)
-    reader = BlockReader(stream, read_header(stream), ahead)
+    reader = BlockReader(stream, read_header(stream), ahead, LIBRARY)
     return list(reader), reader.samples, reader.frames
 
 
@@ -188,7 +177,7 @@ def test_reading_ahead_changes_nothing(channels, lags, bad, lost):
 def test_no_more_is_read_ahead_than_was_given():
     """Who needs the first blocks alone does not wait for hundreds."""
     stream = io.BytesIO(long_file())
-    reader = BlockReader(stream, read_header(stream), 60)
+    reader = BlockReader(stream, read_header(stream), 60, LIBRARY)
     for given_before, _ in zip(range(BLOCKS), reader, strict=False):
         assert reader.frames <= FRAMES * min(2 * given_before + 1, given_before + 61)
 
@@ -197,13 +186,17 @@ def test_no_more_is_read_ahead_than_was_given():
 @pytest.mark.parametrize("kbps, coding", [(1, True), (2, False)])
 def test_files_are_reduced_as_block_by_block(channels, lags, kbps, coding):
     data = long_file(channels, (), lags)
-    results = []
-    for how in (in_lanes, alone):
-        how(reduce, io.BytesIO(data), target := io.BytesIO(), kbps, coding)
-        results.append(target.getvalue())
-    assert results[0] == results[1]
+    reduce(io.BytesIO(data), target := io.BytesIO(), kbps, coding, tables=LIBRARY)
+    items, samples, _ = read_with(data, 0)
+    meta = read_header(io.BytesIO(target.getvalue()))
+    writer, expected = BlockWriter(meta, LIBRARY), [pack_header(meta)]
+    for block in items:
+        split = split_codebooks(2 * kbps, channels, block.side_lag)
+        codes = [channel[:count] for channel, count in zip(block.codes, split, strict=True)]
+        expected.append(writer.block(codes, block.side_lag))
+    assert target.getvalue() == b"".join([*expected, writer.end(samples)])
     with pytest.raises(DamagedError, match="edited"):
-        reduce(io.BytesIO(long_file(channels, (70,), lags)), io.BytesIO(), kbps, coding)
+        reduce(io.BytesIO(long_file(channels, (70,), lags)), io.BytesIO(), kbps, coding, tables=LIBRARY)
 
 
 @pytest.mark.parametrize("coding", [0, 1])
@@ -211,12 +204,12 @@ def test_a_run_of_blocks_is_bounded_in_bytes_too(monkeypatch, coding):
     """By those of packed codes, which a payload of any size may stand for: here 20 a block."""
     stream = io.BytesIO(long_file())
     if not coding:
-        reduce(stream, target := io.BytesIO(), 2, entropy=False)
+        reduce(stream, target := io.BytesIO(), 2, entropy=False, tables=LIBRARY)
         stream = io.BytesIO(target.getvalue())
     monkeypatch.setattr(frames, "RUN_BYTES", 100)
     runs = list(frames.runs_of(Scanner(stream, read_header(stream))))
     assert {len(run.blocks) for run in runs[:-2]} == {5}
-    codes = np.concatenate([run.unpack().codes for run in runs])
+    codes = np.concatenate([run.unpack(tables=LIBRARY).codes for run in runs])
     stream.seek(0)
-    expected = [block.codes[0].T for block in BlockReader(stream, read_header(stream))]
+    expected = [block.codes[0].T for block in BlockReader(stream, read_header(stream), tables=LIBRARY)]
     assert np.array_equal(codes, np.concatenate(expected))

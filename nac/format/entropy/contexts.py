@@ -1,4 +1,4 @@
-"""What is known of a code before it is read: the contexts of the entropy coding.
+"""The contexts of the entropy coding: what is known of a code before it is decoded.
 
 The codes of a block are coded codebook by codebook, each through all frames of the block. So a code of codebook k in
 frame t may depend on codebooks before k in any frame of the block, and on codebook k in the frames before t; on
@@ -13,20 +13,22 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-MOST_CONTEXTS = 8
-"""Contexts of a codebook."""
+MAX_CONTEXTS = 8
+"""Most contexts of a codebook."""
 SCALE_CODEBOOKS = 8
-"""Codebooks, just before the one coded, whose ranks tell how large the remainder is."""
+"""Codebooks just before the one coded, whose symbols tell how large the residual is."""
 SCALE_BITS = 4
 SCALE_ROWS = 32
 
-Ranks = npt.NDArray[np.int64]
+Symbols = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """The rank of one other code: of `codebook`, `frames` later. Its upper bits choose a row; the last row is for
-    frames outside the block."""
+    """The symbol of one other code: of `codebook`, `frames` later.
+
+    Its upper bits select a row; the last row is for frames outside the block.
+    """
 
     codebook: int
     frames: int
@@ -35,9 +37,18 @@ class Neighbour:
         """Whether a table may have so many rows: a power of two, up to the number of codes, and one more."""
         return 1 <= rows - 1 <= 1 << bits and not (rows - 1) & (rows - 2)
 
-    def rows(self, ranks: Ranks, rows: int, bits: int) -> Ranks:
-        """The row for every frame of ranks `[codebooks, blocks, frames]`: `[blocks, frames]`."""
-        source: Ranks = ranks[self.codebook] >> (bits + 1 - (rows - 1).bit_length())
+    def rows(self, symbols: Symbols, rows: int, bits: int) -> Symbols:
+        """The row for every frame.
+
+        Args:
+            symbols: `[codebooks, blocks, frames]`.
+            rows: of the context's table.
+            bits: of a code.
+
+        Returns:
+            `[blocks, frames]`.
+        """
+        source: Symbols = symbols[self.codebook] >> (bits + 1 - (rows - 1).bit_length())
         if not self.frames:
             return source
         out = np.full(source.shape, rows - 1, np.int64)
@@ -50,8 +61,11 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the codes of some codebooks are, in frames at the distances `frames`: the sum of the upper 4 bits of
-    their ranks. Where there is no such frame, the nearest one of the block counts."""
+    """How large the codes of some codebooks are, in frames at the distances `frames`.
+
+    This is the sum of the upper 4 bits of their symbols. Where there is no such frame, the nearest one of the block
+    counts.
+    """
 
     codebooks: tuple[int, ...]
     frames: tuple[int, ...]
@@ -60,18 +74,18 @@ class Scale:
         """Whether a table may have so many rows."""
         return rows == SCALE_ROWS
 
-    def rows(self, ranks: Ranks, rows: int, bits: int) -> Ranks:
-        """The row for every frame of ranks `[codebooks, blocks, frames]`: `[blocks, frames]`."""
-        sizes = (ranks[self.codebooks[0] : self.codebooks[-1] + 1] >> (bits - SCALE_BITS)).sum(0)
+    def rows(self, symbols: Symbols, rows: int, bits: int) -> Symbols:
+        """As `Neighbour.rows`."""
+        sizes = (symbols[self.codebooks[0] : self.codebooks[-1] + 1] >> (bits - SCALE_BITS)).sum(0)
         total = np.zeros_like(sizes)
         for distance in self.frames:
-            total += _moved(sizes, distance)
+            total += _shifted(sizes, distance)
         most = ((1 << SCALE_BITS) - 1) * len(self.codebooks) * len(self.frames)
-        out: Ranks = total * rows // (most + 1)
+        out: Symbols = total * rows // (most + 1)
         return out
 
 
-def _moved(values: Ranks, distance: int) -> Ranks:
+def _shifted(values: Symbols, distance: int) -> Symbols:
     """Of `values` `[blocks, frames]`, those `distance` frames later, or the nearest there are."""
     if distance == 0:
         return values
@@ -102,8 +116,10 @@ def contexts_of(codebook: int) -> tuple[Context, ...]:
     return tuple(found)
 
 
-def looks_back(codebook: int, context: Context) -> int:
-    """By how many frames a context looks back at the codebook itself; 0 if it does not, and so can be known before
-    any code of the codebook is."""
+def own_distance(codebook: int, context: Context) -> int:
+    """By how many frames a context looks back at the codebook itself.
+
+    It is 0 for a context of other codebooks, whose rows are known before any code of this codebook is.
+    """
     own = isinstance(context, Neighbour) and context.codebook == codebook
     return -context.frames if own and isinstance(context, Neighbour) else 0

@@ -1,0 +1,1 @@
+"""Entropy coding of payloads, without loss. ENTROPY.md describes every step."""
