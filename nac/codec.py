@@ -187,10 +187,13 @@ class Codec:
             OptionError: as `encode`; or `verify` for a target that cannot be read back.
             OSError: the target cannot be written.
         """
-        if verify and (os.fspath(target) == "-" or is_special(target)):
+        live = os.fspath(target) == "-" or is_special(target)
+        if verify and live:
             raise OptionError("--verify needs an output file that can be read back")
         with open_audio(source) as reader:
-            stream = StreamEncoder(self, reader.sample_rate, reader.channels, kbps, effort, tags, entropy=entropy)
+            # The header of a file is completed at its end, whatever the source has announced.
+            samples = reader.frames if live else None
+            stream = StreamEncoder(self, reader.sample_rate, reader.channels, kbps, effort, tags, samples, entropy)
             if os.fspath(target) == "-":
                 _encode_live(reader, stream, standard_output(), progress)
                 return stream.metadata

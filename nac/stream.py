@@ -79,6 +79,7 @@ class StreamEncoder:
         entropy: bool | None = None,
     ) -> None:
         codebooks, config = codebooks_for(kbps), codec.model.config
+        kbps = int(kbps)
         if entropy is None:
             entropy = ENTROPY_DEFAULT and has_tables(codec.path, codec.fingerprint)
         tables = (tables_beside(codec.path, codec.fingerprint),) if entropy else ()
@@ -121,7 +122,14 @@ class StreamEncoder:
         return self._head() + self._blocks(self._frames.push(self._resampler.push(samples)))
 
     def finish(self) -> bytes:
-        """The last blocks, without the end block."""
+        """Return the last blocks, without the end block.
+
+        Raises:
+            AudioError: `samples` were announced, and others came.
+        """
+        announced = self.metadata.samples
+        if announced not in (None, self.samples):
+            raise AudioError(f"the audio has {self.samples} samples instead of the {announced} that were announced")
         rest = self._frames.push(self._resampler.flush()) + self._frames.flush()
         return self._head() + self._blocks(rest)
 

@@ -7,8 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from nac.cli import main
+from nac.format.entropy.tables import save_tables
 from nac.format.header import read_header
-from tests.cli_tools import damaged, nac_bytes
+from nac.format.layout import ENTROPY
+from tests.cli_tools import FINGERPRINT, damaged, nac_bytes
+from tests.format.tables import make_arrays
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +78,37 @@ def test_cat(here):
     assert not os.path.exists("x.nac")
     result = run("cat", "1.nac", "2.nac", "-o", "-")
     assert result.stdout_bytes == (here / "a.nac").read_bytes()
+
+
+def test_cat_tells_of_the_silence_it_adds(here):
+    (here / "b.nac").write_bytes(nac_bytes(24000 * 10 + 24, 24000, kbps=12))
+    result = run("cat", "b.nac", "a.nac", "b.nac", "-o", "both.nac")
+    added = meta("both.nac").samples - 2 * 240_024 - 240_000
+    assert f"{added / 24:.0f} ms of silence added at 2 of 2 joints" in result.stderr
+    run("trim", "a.nac", "1.nac", "--end", 4)
+    run("trim", "a.nac", "2.nac", "--start", 4)
+    assert run("cat", "1.nac", "2.nac", "-o", "whole.nac").output == ""
+    assert "1 of 2 joints" in run("cat", "1.nac", "2.nac", "1.nac", "-o", "three.nac").stderr
+
+
+def test_files_of_other_weights_are_edited_with_their_tables(here):
+    """Entropy tables are found beside the weights that --model names, and only there and in the package."""
+    (here / "own.safetensors").write_bytes(b"never read")
+    save_tables(here / "own.tables.safetensors", make_arrays(codebooks=24), FINGERPRINT)
+    run("reduce", "a.nac", "coded.nac", "-b", 12, "--entropy", "--model", "own.safetensors")
+    assert meta("coded.nac").coding == ENTROPY
+    edits = (
+        ["reduce", "coded.nac", "low.nac", "-b", 5],
+        ["reduce", "coded.nac", "packed.nac", "-b", 12, "--no-entropy"],
+        ["trim", "coded.nac", "part.nac", "--start", 0.1],
+        ["cat", "a.nac", "coded.nac", "-o", "both.nac"],
+    )
+    for arguments in edits:
+        assert "needs the entropy tables" in run(*arguments, code=1).stderr
+        run(*arguments, "--model", "own.safetensors")
+        assert "not found" in run(*arguments, "-f", "--model", "none.safetensors", code=1).stderr
+    assert (here / "packed.nac").read_bytes() == (here / "a.nac").read_bytes()
+    assert "no entropy tables for" in run("reduce", "a.nac", "x.nac", "-b", 12, "--entropy", code=1).stderr
 
 
 def test_tag(here):

@@ -133,10 +133,35 @@ def test_tags_and_model_are_kept(codec: nac.Codec) -> None:
     assert (metadata.model, metadata.fingerprint) == ("small", codec.fingerprint)
 
 
-@pytest.mark.parametrize("kbps", [0, 25, 1.5, -3])
+@pytest.mark.parametrize("kbps", [0, 25, 1.5, -3, float("nan"), float("inf"), "6", None])
 def test_unknown_rates_are_refused(codec: nac.Codec, kbps: float) -> None:
     with pytest.raises(OptionError):
         codec.encode(sound(1, 100), 24_000, kbps)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_of_numpy_and_whole_floats_are_taken(codec: nac.Codec) -> None:
+    samples = sound(1, 1000, 16_000)
+    expected = codec.encode(samples, 16_000, 6, effort=2)
+    assert codec.encode(samples, np.int64(16_000), np.uint8(6), effort=np.int32(2)) == expected  # type: ignore[arg-type]
+    assert codec.encode(samples, 16_000, 6.0, effort=2) == expected  # type: ignore[arg-type]
+
+
+def test_standard_output_gets_the_bytes_of_a_file(
+    codec: nac.Codec, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The length of a file is known before it is read, so that the header can state it."""
+    soundfile.write(tmp_path / "a.wav", sound(1, 30_000).T, 24_000)
+    codec.encode_file(tmp_path / "a.wav", tmp_path / "a.nac", effort="fast")
+    codec.encode_file(tmp_path / "a.wav", "-", effort="fast")
+    assert capsysbinary.readouterr().out == (tmp_path / "a.nac").read_bytes()
+
+
+def test_another_length_than_announced_is_refused(codec: nac.Codec) -> None:
+    for announced in (900, 1100):
+        stream = nac.StreamEncoder(codec, 24_000, 1, samples=announced, entropy=False)
+        stream.push(sound(1, 1000))
+        with pytest.raises(AudioError, match=f"1000 samples instead of the {announced}"):
+            stream.flush()
 
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 10)), np.zeros((1, 2, 3)), np.array([0.0, np.nan]), np.array([np.inf])])
@@ -145,7 +170,7 @@ def test_bad_audio_is_refused(codec: nac.Codec, bad: np.ndarray) -> None:
         codec.encode(bad, 24_000)
 
 
-@pytest.mark.parametrize("effort", ["slow", 0, 65, "-1"])
+@pytest.mark.parametrize("effort", ["slow", 0, 65, "-1", 2.7, float("nan"), float("inf"), None])
 def test_unknown_efforts_are_refused(codec: nac.Codec, effort: str | int) -> None:
     with pytest.raises(OptionError):
         codec.encode(sound(1, 100), 24_000, effort=effort)

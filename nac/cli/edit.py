@@ -139,7 +139,17 @@ def cat(inputs: tuple[str, ...], output: str, model: str | None, force: bool) ->
     from nac.format.edit import concatenate
 
     tables = options.tables_of(model)
-    _write(output, lambda target: concatenate([options.source_of(path) for path in inputs], target, tables))
+
+    def work(target: str | BinaryIO) -> None:
+        joined = concatenate([options.source_of(path) for path in inputs], target, tables)
+        gaps = [gap for gap in joined.gaps if gap]
+        if gaps:
+            echo_error(
+                f"{sum(gaps) * 1000:.0f} ms of silence added at {len(gaps)} of {len(joined.gaps)} joints: "
+                "only parts that nac trim cut at one place join without any"
+            )
+
+    _write(output, work)
     return 0
 
 

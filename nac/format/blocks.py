@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -82,7 +81,6 @@ class BlockWriter:
         Returns:
             The bytes of the block.
         """
-        side_lag = operator.index(side_lag)
         check_side_lag(side_lag, self.meta.channels)
         split = self._layout.split(side_lag)
         shapes = [tuple(np.shape(channel)) for channel in codes]

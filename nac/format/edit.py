@@ -24,7 +24,7 @@ from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_fr
 from nac.format.scan import Scanner, find_samples, is_seekable
 from nac.format.tags import read_tags, remove_tags, set_tags
 
-__all__ = ["Trimmed", "concatenate", "read_tags", "reduce", "remove_tags", "set_tags", "trim"]
+__all__ = ["Joined", "Trimmed", "concatenate", "read_tags", "reduce", "remove_tags", "set_tags", "trim"]
 
 Source = str | os.PathLike[str] | BinaryIO
 SMALLEST_BLOCK = 10
@@ -209,7 +209,20 @@ def _block_frames(stream: BinaryIO, meta: Metadata, first: int, last: int) -> tu
     return first, math.gcd(size, *changes)
 
 
-def concatenate(sources: Sequence[Source], target: Source, tables: TableLibrary | None = None) -> Metadata:
+@dataclass(frozen=True)
+class Joined:
+    """Result of `concatenate`.
+
+    Attributes:
+        metadata: of the new file.
+        gaps: the silence at each joint that is not in the sources, in seconds; 0 for parts cut at one place.
+    """
+
+    metadata: Metadata
+    gaps: tuple[float, ...]
+
+
+def concatenate(sources: Sequence[Source], target: Source, tables: TableLibrary | None = None) -> Joined:
     """Join several files to one, with the tags of the first, and entropy coded or packed as that is.
 
     All must be of the same quantizer (fingerprint), bit rate, sample rate and channels. Each piece keeps all its
@@ -225,7 +238,7 @@ def concatenate(sources: Sequence[Source], target: Source, tables: TableLibrary 
         tables: needed where entropy coded codes must be decoded and encoded again.
 
     Returns:
-        The metadata of the new file.
+        The metadata of the new file, and the silence at its joints.
 
     Raises:
         OptionError: there is no source, the sources do not fit together, or one is a pipe.
@@ -253,7 +266,7 @@ def concatenate(sources: Sequence[Source], target: Source, tables: TableLibrary 
                     writer.copy(run.first(remaining))
                     remaining -= len(run)
         writer.finish(samples)
-    return meta
+    return Joined(meta, tuple(0.0 if piece.overlaps else piece.gap for piece in pieces[:-1]))
 
 
 @dataclass
@@ -278,6 +291,11 @@ class _Piece:
         """Whether the samples fill whole frames (with less than a sample missing, as frames end between samples)."""
         end = (self.frames - 1) * self.meta.sample_rate
         return end - self.samples * self.meta.frame_rate < self.meta.frame_rate
+
+    @property
+    def gap(self) -> float:
+        """Seconds from the end of the samples to that of the last frame."""
+        return self.frames / self.meta.frame_rate - self.samples / self.meta.sample_rate
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[BinaryIO]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import zlib
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, SupportsIndex
 
 from construct import Bytes, BytesInteger, GreedyBytes, Int8ub, Int16ub, Int24ub, Int32ub, Prefixed, Struct
 
@@ -107,11 +108,10 @@ class Metadata:
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise OptionError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
-        if self.samples is not None and not (isinstance(self.samples, int) and 0 <= self.samples < UNKNOWN_SAMPLES):
-            raise OptionError(f"samples must be from 0 to {UNKNOWN_SAMPLES - 1} or None, not {self.samples!r}")
+            # Whatever counts as an integer, such as those of NumPy, is stored as one of Python.
+            object.__setattr__(self, name, _integer(getattr(self, name), name, low, high))
+        if self.samples is not None:
+            object.__setattr__(self, "samples", _integer(self.samples, "samples", 0, UNKNOWN_SAMPLES - 1))
         if self.blocks is not None and self.blocks >= 1 << 32:
             raise OptionError(f"{self.samples} samples at {self.sample_rate} Hz are more blocks than a file can number")
         _pack_model(self.model)
@@ -141,6 +141,16 @@ class Metadata:
         """The fingerprint of the tables that the codes are entropy coded with, None if the file names none."""
         values = [value for kind, value in self.extra if kind == TABLES]
         return int.from_bytes(values[0], "big") if len(values) == 1 and len(values[0]) == 4 else None
+
+
+def _integer(value: SupportsIndex, name: str, low: int, high: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if not low <= number <= high:
+        raise OptionError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+    return number
 
 
 def _utf8(text: str, what: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from nac.errors import FormatError, OptionError
 from nac.format.header import Metadata
 
@@ -29,10 +31,16 @@ def default_block_frames(channels: int, kbps: int) -> int:
     return 128 if channels == 1 and kbps == 1 else 50
 
 
+@lru_cache(maxsize=4096)
 def split_codebooks(codebooks: int, channels: int, side_lag: int) -> tuple[int, ...]:
     """Codebooks of each channel: all for mono; for stereo mid, then side, which has `side_lag` fewer (or none).
 
-    With an odd number to be shared mid has one more.
+    With an odd number to be divided mid has one more.
+
+    Args:
+        codebooks: over all channels.
+        channels: 1 or 2.
+        side_lag: 0 to 255.
 
     >>> split_codebooks(12, 1, 0), split_codebooks(12, 2, 6), split_codebooks(12, 2, 3), split_codebooks(12, 2, 200)
     ((12,), (9, 3), (8, 4), (12, 0))
