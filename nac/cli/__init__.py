@@ -11,6 +11,7 @@ from nac.cli.edit import cat, reduce, tag, test, trim
 from nac.cli.encode import encode
 from nac.cli.guard import GuardedGroup
 from nac.cli.info import info
+from nac.cli.lazy import LazyCommand
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -46,3 +47,14 @@ def main() -> None:
 
 for _verb in (encode, decode, info, compare, test, trim, cat, reduce, tag):
     main.add_command(_verb)
+
+for _name, _module, _short_help in (
+    ("evaluate", "nac.cli.evaluate", "Measure codecs on a folder of clips."),
+    ("listen", "nac.cli.listen", "Make and score listening tests."),
+    ("benchmark", "nac.cli.benchmark", "Measure speed and memory beside other codecs."),
+    ("train", "nac.cli.train", "Train a model."),
+    ("plot-training", "nac.cli.train", "Draw the curves of training runs."),
+    ("training-losses", "nac.cli.train", "Compare weights by the training loss."),
+    ("fit-tables", "nac.cli.fit_tables", "Learn the tables of the entropy coding."),
+):
+    main.add_command(LazyCommand(_name, _module, _name.replace("-", "_"), _short_help))

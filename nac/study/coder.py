@@ -127,7 +127,7 @@ def load_coder(path: Path, phase: str | None = None) -> Coder:
     if path.is_dir():
         path = path / "model.safetensors"
     if not path.is_file():
-        raise WeightsError(f"there is no trained system {path}; train one with scripts/study.py")
+        raise WeightsError(f"there is no trained system {path}; train one with python -m nac.study train")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -168,7 +168,7 @@ def read_results(folder: Path) -> Results:
         facts = [Facts(**fact) for fact in values["facts"]]
         return Results(str(values["name"]), rows, {fact.name: fact for fact in facts}, float(values.get("minutes", 0)))
     except OSError:
-        raise OptionError(f"{folder} holds no results of a study; give a folder that scripts/study.py made") from None
+        raise OptionError(f"{folder} holds no results; give a folder that python -m nac.study made") from None
     except (ValueError, KeyError, TypeError) as error:
         raise OptionError(f"{folder / FILE} is damaged ({error}); run the study again") from None
 

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from nac.errors import NacError
+from nac.evaluation.report.plots import new_figure, save
 
 TERMS = ("mel", "si_sdr", "commitment", "power", "discriminator_loss", "generator_loss", "feature_loss")
 #: Codebooks whose perplexities share a panel.
@@ -27,34 +28,38 @@ def read_metrics(folders: list[Path]) -> list[dict[str, float]]:
 
 
 def plot_run(folders: list[Path], target: Path) -> None:
-    """Draw the loss terms and code perplexities of stages that followed each other."""
-    import matplotlib
+    """Draw the loss terms and code perplexities of stages that followed each other.
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    Args:
+        folders: Of the runs, in their order.
+        target: Picture to write, .png, .svg or .pdf.
 
+    Raises:
+        NacError: A folder holds no metrics, the picture cannot be written, or matplotlib is missing.
+    """
+    figure = new_figure(20, 6)
+    figure.set_layout_engine("constrained")
     rows = read_metrics(folders)
     rows = [row for row in rows if row["step"] > 1] or rows  # the first line of a stage tells of one batch alone
-    figure, axes = pyplot.subplots(2, 6, figsize=(20, 6), constrained_layout=True)
-    for axis, term in zip(axes.flat, TERMS, strict=False):
-        points = [(row["hours"], row[term]) for row in rows if term in row]
-        if points:
-            axis.plot(*zip(*points, strict=True), linewidth=1)
-        axis.set_title(term.replace("_", "-").upper() if term == "si_sdr" else term)
-        axis.set_xlabel("hours")
-        axis.grid(alpha=0.3)
-    panels = len(TERMS) + len(BOOKS)
-    for axis, books in zip(axes.flat[len(TERMS) : panels], BOOKS, strict=True):
-        for book in books:
-            points = [(row["hours"], row[f"perplexity{book}"]) for row in rows if row.get(f"perplexity{book}", 0) > 1]
-            if points:
-                axis.plot(*zip(*points, strict=True), linewidth=1, label=f"codebook {book}")
-        axis.set_title("perplexity (codes in use)")
-        axis.set_xlabel("hours")
-        if axis.lines:
-            axis.legend(fontsize=7)
-        axis.grid(alpha=0.3)
-    for axis in axes.flat:
-        axis.set_visible(bool(axis.lines))
-    figure.savefig(target, dpi=80)
-    pyplot.close(figure)
+    panels: list[tuple[str, dict[str, str]]] = [(_title(term), {term: ""}) for term in TERMS]
+    panels += [("perplexity (codes in use)", {f"perplexity{i}": f"codebook {i}" for i in books}) for books in BOOKS]
+    drawn = 0
+    for title, curves in panels:
+        points = {key: [(row["hours"], row[key]) for row in rows if key in row] for key in curves}
+        found = {key: values for key, values in points.items() if values}
+        if not found:
+            continue
+        drawn += 1
+        axes = figure.add_subplot(2, 5, drawn)
+        for key, values in found.items():
+            axes.plot(*zip(*values, strict=True), linewidth=1, label=curves[key])
+        axes.set_title(title)
+        axes.set_xlabel("hours")
+        axes.grid(alpha=0.3)
+        if any(curves.values()):
+            axes.legend(fontsize=7)
+    save(figure, target)
+
+
+def _title(term: str) -> str:
+    return term.replace("_", "-").upper() if term == "si_sdr" else term.replace("_", " ")

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from nac.cli import main
 from nac.errors import AudioError, OptionError
 from nac.evaluation.clips import find_clips
 from nac.evaluation.listening.page import Item, at_level_of, listening_page, low_pass, make_item, make_items
@@ -125,26 +126,28 @@ def test_nothing_to_do_is_refused() -> None:
         listening_page(items(1), abx=["coarse 2"], abx_trials=0)
 
 
-def test_script_builds_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
+def test_the_verb_builds_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nac.evaluation.codecs import tools
 
     monkeypatch.setitem(tools.TOOLS, "rounding", Rounding(str(tmp_path)))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    path = Path(__file__).parents[2] / "scripts" / "listening_test.py"
-    spec = importlib.util.spec_from_file_location("listening_script", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     (tmp_path / "clips" / "music").mkdir(parents=True)
     soundfile.write(tmp_path / "clips" / "music" / "a.wav", noise(RATE), RATE)
-    common = ["build", str(tmp_path / "clips"), "--codec", "rounding:2,4", "--out", str(tmp_path / "page.html")]
-    result = CliRunner().invoke(module.main, [*common, "--abx", "rounding 4"])
+    common = [
+        "listen",
+        "page",
+        str(tmp_path / "clips"),
+        "--codec",
+        "rounding:2,4",
+        "--out",
+        str(tmp_path / "page.html"),
+    ]
+    result = CliRunner().invoke(main, [*common, "--abx", "rounding 4"])
     assert result.exit_code == 0, result.output
     assert "anchor 7 kHz, rounding 2, rounding 4" in result.output
     assert (tmp_path / "page.html").stat().st_size > 20_000
-    wrong = CliRunner().invoke(module.main, [*common, "--clip", "music/b"])
-    assert wrong.exit_code == 1 and "no clip music/b" in wrong.output
+    wrong = CliRunner().invoke(main, [*common, "--clip", "music/b"])
+    assert wrong.exit_code == 2 and "no clip music/b" in wrong.output
 
 
 # ---- in a browser ------------------------------------------------------------------------------------------------

@@ -1,4 +1,3 @@
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 from scipy import stats
 
+from nac.cli import main
 from nac.errors import FormatError
 from nac.evaluation.listening.scores import (
     Choice,
@@ -118,20 +118,16 @@ def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> Non
         read_answers([tmp_path / "none.csv"])
 
 
-def test_script_scores_files(tmp_path: Path) -> None:
-    path = Path(__file__).parents[2] / "scripts" / "listening_test.py"
-    spec = importlib.util.spec_from_file_location("listening_script", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_the_verb_scores_files(tmp_path: Path) -> None:
     lines = [HEAD]
     for session, reference in (("good", 100), ("bad", 20)):
         lines.append(f"p,{session},,,mushra,c,speech,reference,reference,{reference},,,,,,")
         lines.append(f"p,{session},,,mushra,c,speech,nac 6,codec,60,,,,,,")
     (tmp_path / "a.csv").write_text("\n".join([*lines, "p,good,,,abx,c,speech,nac 6,codec,,,,1,A,A,1", ""]))
-    result = CliRunner().invoke(module.main, ["score", str(tmp_path / "a.csv"), "--csv", str(tmp_path / "out.csv")])
+    result = CliRunner().invoke(main, ["listen", "score", str(tmp_path / "a.csv"), "--csv", str(tmp_path / "out.csv")])
     assert result.exit_code == 0, result.output
     assert "left out bad" in result.output
     text = (tmp_path / "out.csv").read_text().splitlines()
     assert len(text) == 3 and text[1].startswith("all,reference,100.0,")
-    every = CliRunner().invoke(module.main, ["score", str(tmp_path / "a.csv"), "--keep-all"])
+    every = CliRunner().invoke(main, ["listen", "score", str(tmp_path / "a.csv"), "--keep-all"])
     assert "60.0" in every.output and "left out" not in every.output

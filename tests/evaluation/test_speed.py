@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from nac.errors import NacError
 from nac.evaluation.benchmark.commands import Run, edits, run_command, write_codes
 from nac.evaluation.benchmark.complexity import parts
 from nac.evaluation.benchmark.speed import measure_tool
@@ -57,7 +58,7 @@ def test_products_are_those_of_the_layers() -> None:
 def test_run_command_accounts_and_reports_failure() -> None:
     run = run_command([sys.executable, "-c", "x = bytearray(300_000_000)"])
     assert run.wall > 0 and run.peak > 300
-    with pytest.raises(RuntimeError, match="failed with code 3"):
+    with pytest.raises(NacError, match="failed with code 3"):
         run_command([sys.executable, "-c", "raise SystemExit(3)"])
 
 

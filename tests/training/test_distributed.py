@@ -83,7 +83,7 @@ distributed.stop()
     assert (tmp_path / "rank0.txt").read_text() == "[2, 4, 6, 8]" and (tmp_path / "rank1.txt").read_text() == "[]"
 
 
-def test_the_script_runs_under_torchrun(tmp_path: Path) -> None:
+def test_the_verb_runs_under_torchrun(tmp_path: Path) -> None:
     for number in range(3):
         path = tmp_path / "audio" / "speech" / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,9 +97,11 @@ def test_the_script_runs_under_torchrun(tmp_path: Path) -> None:
         "codebook_size": 64,
         "layers": [[0, 40]],
     }
-    settings = {"batch": 2, "seconds": 0.5, "rates": [[12, 1.0]]}
+    settings = {"batch": 2, "seconds": 0.5, "n_codebooks": [[12, 1.0]]}
     torchrun(
-        "scripts/train.py",
+        "-m",
+        "nac",
+        "train",
         str(tmp_path / "audio"),
         "--out",
         str(tmp_path / "run"),

@@ -14,8 +14,6 @@ from nac.models.weights import load_model, save_model
 from nac.training.grow import grow
 from tests.conftest import small_model, speech_like
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
-
 
 def test_a_grown_model_sounds_as_before_and_all_of_it_learns() -> None:
     model = small_model(codebooks=4)
@@ -45,7 +43,7 @@ def test_other_shapes_are_refused(change: dict[str, int]) -> None:
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments, "--page-minutes", "0", "--set=batch=2"],
+        [sys.executable, "-m", "nac", "train", *arguments, "--page-minutes", "0", "--set=batch=2"],
         capture_output=True,
         text=True,
         timeout=240,
@@ -74,6 +72,6 @@ def test_training_goes_on_from_smaller_weights(tmp_path: Path) -> None:
     assert model.config.decoder_blocks == 3 and notes["fingerprint"] == f"{number:08x}"
     assert model.decoder.blocks[2].out.weight.any()  # type: ignore[operator, union-attr]
     failed = run(str(audio), "--init", str(start), "--out", str(tmp_path / "x"), "--model-set=decoder_width=32")
-    assert failed.returncode == 1 and "only grow" in failed.stderr and "Traceback" not in failed.stderr
+    assert failed.returncode == 2 and "only grow" in failed.stderr and "Traceback" not in failed.stderr
     failed = run(str(audio), "--resume", "--out", str(out), "--model-set=decoder_blocks=4")
-    assert failed.returncode == 1 and "--model-set" in failed.stderr and "Traceback" not in failed.stderr
+    assert failed.returncode == 2 and "--model-set" in failed.stderr and "Traceback" not in failed.stderr

@@ -14,8 +14,6 @@ from nac.training.measure import measure
 from tests.conftest import small_model, speech_like
 from tests.training.test_training import CONFIG, corpus, trainer
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "training_losses.py"
-
 
 def test_it_is_the_loss_that_training_lowers(tmp_path: Path) -> None:
     run = trainer(tmp_path, decoder_only=True, codebook_decay=1.0, learning_rate=3e-3)
@@ -52,7 +50,9 @@ def test_the_command_prints_a_row_for_each_and_refuses_in_one_line(tmp_path: Pat
     save_model(small_model(codebooks=12), weights, generation=0)
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "nac", "training-losses", *map(str, arguments)], capture_output=True, text=True
+        )
 
     done = run(tmp_path / "clips", weights, "--codebooks", 2, "--codebooks", 4, "--seconds", 1)
     rows = [line.split(" | ") for line in done.stdout.splitlines()[2:]]

@@ -82,7 +82,7 @@ def test_a_stage_begins_with_all_numbers_of_codebooks_between_those_that_were_tr
 
 
 def test_fine_tuning_lowers_the_loss_on_a_tiny_set(tmp_path: Path) -> None:
-    """The README's command, on two clips: the script starts from a weights file and fits it to them."""
+    """The README's command, on two clips: it starts from a weights file and fits it to them."""
     import subprocess
     import sys
 
@@ -91,11 +91,12 @@ def test_fine_tuning_lowers_the_loss_on_a_tiny_set(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / "mine").mkdir(exist_ok=True)
         soundfile.write(tmp_path / "mine" / f"{number}.wav", speech_like(36_000, seed=number), 24_000)
-    script = Path(__file__).parents[2] / "scripts" / "train.py"
     subprocess.run(
         [
             sys.executable,
-            str(script),
+            "-m",
+            "nac",
+            "train",
             str(tmp_path / "mine"),
             "--init",
             str(start),

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nac.errors import NacError
 from nac.format.blocks import BlockWriter
 from nac.format.entropy.tables import tables_beside, tables_field
 from nac.format.header import Metadata, frame_count, pack_header
@@ -45,14 +46,14 @@ def run_command(arguments: Sequence[str]) -> Run:
     """Run a command to its end and account for it.
 
     Raises:
-        RuntimeError: it failed.
+        NacError: it failed.
     """
     start = time.perf_counter()
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(arguments)} failed with code {process.returncode}")
+        raise NacError(f"{' '.join(arguments)} failed with code {process.returncode}")
     return Run(time.perf_counter() - start, usage.ru_utime, usage.ru_maxrss / 1024)
 
 

@@ -122,7 +122,7 @@ def measure_tool(name: str, seconds: int = SECONDS, rounds: int = ROUNDS) -> Spe
     Its CPU seconds are user time, start of the program included.
 
     Raises:
-        RuntimeError: it is installed but fails.
+        NacError: it is installed but fails.
     """
     tool = TOOLS[name]
     if tool.missing() is not None:

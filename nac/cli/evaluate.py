@@ -1,15 +1,4 @@
-"""Measure codecs on a folder of clips.
-
-\b
-  python scripts/evaluate.py CLIPS
-  python scripts/evaluate.py CLIPS --codec nac:3,6 --codec opus:6,12 --codec flac --visqol-clips 5
-  python scripts/evaluate.py --picture spectrograms.png
-
-The folder's subfolders are the kinds of sound (speech, music, environmental). Written are the scores of every clip
-(clips.csv), means, medians and confidence intervals (summary.csv, report.md), charts over bit rate, and with --html one
-page with all that, spectrograms and players. Without --codec: nac at 1, 3, 6, 12, 24 kbps and Opus at 6, 8, 12, 16, 24.
-What was computed once is not computed again.
-"""
+"""`nac evaluate`: codecs measured on a folder of clips."""
 
 from __future__ import annotations
 
@@ -21,7 +10,8 @@ import click
 from tqdm import tqdm
 
 from nac.audio import AudioWriter
-from nac.errors import NacError, OptionError
+from nac.cli.guard import FAILED
+from nac.errors import OptionError
 from nac.evaluation.clips import Clip, choose, find_clips
 from nac.evaluation.codecs import Codec, Nac, Rates, known_codecs, parse_codecs, parse_rates
 from nac.evaluation.metrics import METRICS, unavailable
@@ -38,7 +28,7 @@ ALL = ("nac:1,3,6,12,24", "opus:6,8,12,16,24")  # measured, and drawn, unless ot
 PICTURED = ("nac:6", "opus:6,12")
 
 
-@click.command(help=__doc__)
+@click.command()
 @click.argument("clips", type=click.Path(path_type=Path), required=False)
 @click.option("--codec", "specs", multiple=True, metavar="NAME[:KBPS,…]", help=f"One of {', '.join(known_codecs())}.")
 @click.option("--weights", multiple=True, help="Also measure nac with this weights file.")
@@ -76,45 +66,54 @@ PICTURED = ("nac:6", "opus:6,12")
     help="Also draw spectrograms of the first "
     "clip and what the codecs make of it (.png, .svg, .pdf); without CLIPS, only that, of a sound made here.",
 )
-def main(
+def evaluate(
     clips: Path | None, specs: tuple[str, ...], weights: tuple[str, ...], effort: tuple[str, ...], kbps: str,
     metrics: tuple[str, ...], visqol_clips: int | None, limit: int | None, jobs: int, cache: Path, no_cache: bool,
     html: bool, examples: int, out: Path, picture: Path | None,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
+    """Measure codecs on the folder CLIPS, whose subfolders are the kinds of sound (speech, music, environmental).
+
+    Written are the scores of every clip (clips.csv), means, medians and confidence intervals (summary.csv, report.md),
+    charts over bit rate, and with --html one page with all that, spectrograms and players. Without --codec: nac at 1,
+    3, 6, 12, 24 kbps and Opus at 6, 8, 12, 16, 24. What was computed once is not computed again.
+
+    \b
+    Examples:
+      nac evaluate CLIPS
+      nac evaluate CLIPS --codec nac:3,6 --codec opus:6,12 --codec flac --visqol-clips 5
+      nac evaluate --picture spectrograms.png
+    """
     if clips is None and picture is None:
         raise click.UsageError("name a folder of clips, or a picture to draw with --picture")
     folder = None if no_cache else cache
-    try:
-        new_figure(1, 1)  # a missing matplotlib shall not show after an hour
-        wanted = parse_codecs(specs) + [(Nac(path, how), parse_rates(kbps)) for path in weights for how in effort]
-        codecs, lines = available(wanted or parse_codecs(ALL if clips is not None else PICTURED))
-        for line in lines:
-            click.echo(line, err=True)
-        if clips is None:
-            draw_made(codecs, folder, picture)
-            return
-        found = find_clips(clips)
-        if limit is not None:
-            found = choose(found, limit)
-        names = metrics or tuple(name for name in METRICS if visqol_clips != 0 or not METRICS[name].slow)
-        for line in unavailable(names):
-            click.echo(line, err=True)
-        if picture is not None and found:
-            draw(found[0], codecs, folder, picture)
-        with tqdm(total=0, unit="clip") as bar:
+    new_figure(1, 1)  # a missing matplotlib shall not show after an hour
+    wanted = parse_codecs(specs) + [(Nac(path, how), parse_rates(kbps)) for path in weights for how in effort]
+    codecs, lines = available(wanted or parse_codecs(ALL if clips is not None else PICTURED))
+    for line in lines:
+        click.echo(line, err=True)
+    if clips is None:
+        draw_made(codecs, folder, picture or Path())
+        return 0
+    found = find_clips(clips)
+    if limit is not None:
+        found = choose(found, limit)
+    names = metrics or tuple(name for name in METRICS if visqol_clips != 0 or not METRICS[name].slow)
+    for line in unavailable(names):
+        click.echo(line, err=True)
+    if picture is not None and found:
+        draw(found[0], codecs, folder, picture)
+    with tqdm(total=0, unit="clip") as bar:
 
-            def step(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+        def step(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-            rows = sweep(
-                found, codecs, metrics=metrics or None, slow_clips=visqol_clips, jobs=jobs, cache=folder, progress=step
-            )
-        summaries = summarise(rows)
-        shown = [make_example(clip, codecs, folder) for clip in choose(found, examples)] if html else None
-        written = write_report(out, rows, summaries, shown)
-    except (NacError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+        rows = sweep(
+            found, codecs, metrics=metrics or None, slow_clips=visqol_clips, jobs=jobs, cache=folder, progress=step
+        )
+    summaries = summarise(rows)
+    shown = [make_example(clip, codecs, folder) for clip in choose(found, examples)] if html else None
+    written = write_report(out, rows, summaries, shown)
     for kind in dict.fromkeys(summary.kind for summary in summaries):
         click.echo(f"\n{kind}\n{aligned(mean_table(summaries, kind, intervals=False))}")
         if line := fewer(summaries, kind):
@@ -124,8 +123,7 @@ def main(
     failed = [row for row in rows if row.error]
     for row in failed:
         click.echo(f"{row.codec} {row.nominal:g} failed on {row.clip}: {row.error}", err=True)
-    if failed:
-        raise SystemExit(1)
+    return FAILED if failed else 0
 
 
 def draw(clip: Clip, codecs: Sequence[tuple[Codec, Rates]], cache: Path | None, target: Path) -> None:
@@ -146,7 +144,3 @@ def draw_made(codecs: Sequence[tuple[Codec, Rates]], cache: Path | None, target:
         with AudioWriter(path, sample_rate, len(sound), subtype="pcm16") as writer:
             writer.write(sound)
         draw(Clip(path, "a made sound: voice-like, then music-like", None), codecs, cache, target)
-
-
-if __name__ == "__main__":
-    main()

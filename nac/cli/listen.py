@@ -1,4 +1,4 @@
-"""Listening tests: `build` makes a page that needs nothing but a browser, `score` reads what it exports."""
+"""`nac listen`: listening tests in a browser, `page` to make one and `score` to read what it exports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nac.errors import NacError
+from nac.errors import FormatError, OptionError
 from nac.evaluation.clips import choose, find_clips
 from nac.evaluation.codecs import Nac, parse_codecs, parse_rates
 from nac.evaluation.listening.page import listening_page, make_items
@@ -25,12 +25,18 @@ from nac.evaluation.sweep.runner import available
 from nac.files import NewFile
 
 
-@click.group(help=__doc__)
-def main() -> None:
-    pass
+@click.group()
+def listen() -> None:
+    """Make a listening test that needs nothing but a browser, and score what it exports.
+
+    \b
+    Examples:
+      nac listen page CLIPS --codec nac:6 --codec opus:6,12 --out listening.html
+      nac listen score answers/*.csv
+    """
 
 
-@main.command(help="Make a page from the clips in a folder (kinds are its subfolders).")
+@listen.command(help="Make a page from the clips in a folder (kinds are its subfolders).")
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.option("--codec", "specs", multiple=True, metavar="NAME:KBPS[,…]", help="For example nac:6 or opus:6,12.")
 @click.option("--weights", multiple=True, help="Also nac with this weights file.")
@@ -45,53 +51,43 @@ def main() -> None:
 @click.option("--trials", type=click.IntRange(1, 100), default=8, help="ABX trials for each pair.", show_default=True)
 @click.option("--title", default="Listening test", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("listening.html"), show_default=True)
-def build(
+def page(
     clips: Path, specs: tuple[str, ...], weights: tuple[str, ...], kbps: str, per_kind: int, names: tuple[str, ...],
     seconds: float, no_rating: bool, abx: tuple[str, ...], trials: int, title: str, out: Path,
 ) -> None:  # fmt: skip
-    try:
-        found = find_clips(clips)
-        unknown = set(names) - {clip.name for clip in found}
-        if unknown:
-            raise click.ClickException(f"there is no clip {sorted(unknown)[0]} in {clips}")
-        chosen = [clip for clip in found if clip.name in names] if names else choose(found, per_kind)
-        wanted = parse_codecs(specs) + [(Nac(path), parse_rates(kbps)) for path in weights]
-        codecs, lines = available(wanted or parse_codecs(["nac:6"]))
-        for line in lines:
-            click.echo(line, err=True)
-        items = make_items(chosen, codecs, seconds=seconds, cache=default_folder())
-        page = listening_page(items, title=title, mushra=not no_rating, abx=abx, abx_trials=trials)
-        with NewFile(out) as new:
-            new.file.write(page.encode())
-    except (NacError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    found = find_clips(clips)
+    unknown = set(names) - {clip.name for clip in found}
+    if unknown:
+        raise OptionError(f"there is no clip {sorted(unknown)[0]} in {clips}")
+    chosen = [clip for clip in found if clip.name in names] if names else choose(found, per_kind)
+    wanted = parse_codecs(specs) + [(Nac(path), parse_rates(kbps)) for path in weights]
+    codecs, lines = available(wanted or parse_codecs(["nac:6"]))
+    for line in lines:
+        click.echo(line, err=True)
+    items = make_items(chosen, codecs, seconds=seconds, cache=default_folder())
+    html = listening_page(items, title=title, mushra=not no_rating, abx=abx, abx_trials=trials)
+    with NewFile(out) as new:
+        new.file.write(html.encode())
     versions = ", ".join(version.name for version in items[0].versions)
     click.echo(f"wrote {out}: {len(items)} clips, each as {versions}", err=True)
 
 
-@main.command(help="Scores from exported answers, after the post-screening of ITU-R BS.1534-3.")
+@listen.command(help="Scores from exported answers, after the post-screening of ITU-R BS.1534-3.")
 @click.argument("answers", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--keep-all", is_flag=True, help="No post-screening.")
 @click.option("--csv", "target", type=click.Path(path_type=Path), help="Write the scores here as well.")
 def score(answers: tuple[Path, ...], keep_all: bool, target: Path | None) -> None:
-    try:
-        ratings, choices = read_answers(answers)
-        kept, reasons = (ratings, {}) if keep_all else screen(ratings)
-        for listener, reason in reasons.items():
-            click.echo(f"left out {listener}: {reason}", err=True)
-        if not kept and not choices:
-            raise click.ClickException("no answers are left to score")
-        found = scores(kept) if kept else []
-        if target is not None:
-            with NewFile(target) as new:
-                new.file.write(scores_csv(found).encode())
-    except (NacError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    ratings, choices = read_answers(answers)
+    kept, reasons = (ratings, {}) if keep_all else screen(ratings)
+    for listener, reason in reasons.items():
+        click.echo(f"left out {listener}: {reason}", err=True)
+    if not kept and not choices:
+        raise FormatError("no answers are left to score")
+    found = scores(kept) if kept else []
+    if target is not None:
+        with NewFile(target) as new:
+            new.file.write(scores_csv(found).encode())
     if found:
         click.echo(aligned(score_table(found)))
     if choices:
         click.echo("\n" + aligned(discrimination_table(discrimination(choices))))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,13 @@
 """The research bench: train autoencoders of many kinds, and judge them beside nac at their true bit rates.
 
-    python scripts/study.py --quick --out runs/quick
-    python scripts/study.py run scripts/studies/latent.toml --train AUDIO --clips CLIPS --out runs/latent
-    python scripts/study.py compare runs/latent runs/architecture --out runs/both
-    python scripts/study.py document STUDY.md runs/latent runs/representation
-    python scripts/study.py classify AUDIO --features log-mel --features nac:6 --out runs/classify
-    python scripts/study.py train AUDIO --preset complex --epochs 5 --max-files 50 --out runs/complex
-    python scripts/study.py compress runs/complex in.wav out.nst
-    python scripts/study.py decompress runs/complex out.nst back.wav
+    python -m nac.study --quick --out runs/quick
+    python -m nac.study run scripts/studies/latent.toml --train AUDIO --clips CLIPS --out runs/latent
+    python -m nac.study compare runs/latent runs/architecture --out runs/both
+    python -m nac.study document STUDY.md runs/latent runs/representation
+    python -m nac.study classify AUDIO --features log-mel --features nac:6 --out runs/classify
+    python -m nac.study train AUDIO --preset complex --epochs 5 --max-files 50 --out runs/complex
+    python -m nac.study compress runs/complex in.wav out.nst
+    python -m nac.study decompress runs/complex out.nst back.wav
 
 `run` and `train` go on where they were stopped. Pictures need matplotlib: pip install 'nac[eval]'.
 """
@@ -29,6 +29,7 @@ import torch
 from tqdm import tqdm
 
 from nac.audio import AudioWriter
+from nac.cli.guard import describe
 from nac.errors import NacError, OptionError
 from nac.evaluation.clips import load_audio
 from nac.evaluation.report.plots import new_figure
@@ -45,7 +46,7 @@ from nac.study.runner import run_study
 from nac.study.single import SHOWN, report, train_single
 from nac.study.sounds import write_sounds
 
-STUDIES = Path(__file__).parent / "studies"
+STUDIES = Path(__file__).parents[2] / "scripts" / "studies"
 PATH = click.Path(path_type=Path)
 
 
@@ -75,8 +76,7 @@ def one_line() -> Iterator[None]:
     try:
         yield
     except (NacError, OSError) as error:
-        system = isinstance(error, OSError) and error.filename and error.strerror
-        print(f"study: {error.filename}: {error.strerror}" if system else f"study: {error}", file=sys.stderr)
+        click.echo(f"study: {describe(error)}", err=True)
         raise SystemExit(1) from None
 
 
@@ -332,7 +332,7 @@ def _numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise OptionError(f"{text!r} is no list of whole numbers; write for example 32,64,128") from None
+        raise OptionError(f"{text!r} is not a list of whole numbers; write for example 32,64,128") from None
 
 
 if __name__ == "__main__":

@@ -1,42 +1,32 @@
-import importlib.util
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
 import nac
+from nac.study.__main__ import main
 from nac.study.coder import load_coder
 from nac.study.single import report
 
 from .small import SMALL, sound
 
 pytest.importorskip("matplotlib")
-SCRIPT = Path(__file__).parents[2] / "scripts" / "study.py"
+FILE = Path(__file__)
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("study_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def call(script: ModuleType, *arguments: object) -> Result:
-    return CliRunner().invoke(script.main, [str(argument) for argument in arguments])
-
-
-def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
+def test_train_compress_decompress(tmp_path: Path) -> None:
     for i in range(2):
         (tmp_path / "audio").mkdir(exist_ok=True)
         soundfile.write(tmp_path / "audio" / f"{i}.wav", sound(8000, i), 8000)
     sets = [f"--set={key}={json.dumps(value)}" for key, value in SMALL.items() if key not in ("loss", "channels")]
     done = call(
-        script,
         "train",
         tmp_path / "audio",
         "--preset",
@@ -68,10 +58,10 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
     assert config["channels"] == [4, 6] and config["phase"] == "transmitted" and ["mel", 0.5] in config["loss"]
     assert "phase" not in dict(config["loss"])
     coded, back = tmp_path / "x.nst", tmp_path / "back.wav"
-    done = call(script, "compress", tmp_path / "out", tmp_path / "audio" / "0.wav", coded)
+    done = call("compress", tmp_path / "out", tmp_path / "audio" / "0.wav", coded)
     assert done.exit_code == 0 and f"{coded.stat().st_size} bytes" in done.output
     assert f"{coded.stat().st_size * 8 / 1000:.2f} kbps" in done.output
-    assert call(script, "decompress", tmp_path / "out", coded, back).exit_code == 0
+    assert call("decompress", tmp_path / "out", coded, back).exit_code == 0
     assert soundfile.info(back).frames == 8000
 
 
@@ -81,7 +71,7 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
         ("run", "none.toml", "--train", ".", "--clips", ".", "--out", "{out}"),
         ("compare", "{out}", "--out", "{out}"),
         ("document", "none.md", "{out}"),
-        ("document", str(SCRIPT), "{out}"),
+        ("document", str(FILE), "{out}"),
         ("classify", "none", "--out", "{out}"),
         ("classify", "none", "--features", "nothing", "--out", "{out}"),
         ("train", "none", "--out", "{out}"),
@@ -90,17 +80,17 @@ def test_train_compress_decompress(script: ModuleType, tmp_path: Path) -> None:
         ("train", ".", "--set", "nothing=1", "--out", "{out}"),
         ("compress", "none", "none.wav", "{out}/x"),
         ("decompress", "none", "none", "{out}/x.wav"),
-        ("--quick", "--out", str(SCRIPT)),
+        ("--quick", "--out", str(FILE)),
     ],
 )
-def test_failures_are_one_line(script: ModuleType, arguments: tuple[str, ...], tmp_path: Path) -> None:
-    done = call(script, *(argument.format(out=tmp_path) for argument in arguments))
+def test_failures_are_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = call(*(argument.format(out=tmp_path) for argument in arguments))
     assert done.exit_code == 1
     said = [line for line in done.output.splitlines() if line.startswith("study: ")]
     assert len(said) == 1 and "Traceback" not in done.output
 
 
-def test_wrong_usage(script: ModuleType) -> None:
+def test_wrong_usage() -> None:
     for arguments in (
         (),
         ("--quick",),
@@ -108,7 +98,7 @@ def test_wrong_usage(script: ModuleType) -> None:
         ("train", ".", "--minutes", "0", "--out", "x"),
         ("train", ".", "--epochs", "-1", "--out", "x"),
     ):
-        assert call(script, *arguments).exit_code == 2
+        assert call(*arguments).exit_code == 2
 
 
 def test_nothing_else_in_nac_knows_the_bench() -> None:

@@ -1,14 +1,6 @@
-"""Speed, memory, start-up time and complexity of nac beside other codecs, in one run.
+"""`nac benchmark`: speed, memory, start-up time and complexity of nac beside other codecs, in one run."""
 
-\b
-    python scripts/benchmark.py
-    python scripts/benchmark.py --chart cost.png --only-chart    # time and memory, for 1 s to 1 h of audio
-    python scripts/benchmark.py --only-edits                     # commands that need no model
-    python scripts/benchmark.py --jobs 16                        # many files: --jobs against threads
-    pip install --no-deps encodec einops      # for the rows of EnCodec (its code; random weights serve for speed)
-
-Close other programs first; compare ratios, not seconds.
-"""
+from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +10,6 @@ import click
 
 from nac.audio import AudioWriter
 from nac.cli.pool import processors
-from nac.errors import NacError
 from nac.evaluation.benchmark.commands import NAC, RATE, edits, lengths_up_to, over_length, run_command, start_up
 from nac.evaluation.benchmark.speed import PEERS, Speed, measure, measure_tool, test_signal
 from nac.evaluation.codecs.tools import TOOLS
@@ -33,11 +24,11 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
     except ValueError:
         numbers = ()
     if not numbers or min(numbers) < 1:
-        raise click.BadParameter(f"{text!r} is no list of whole numbers; write for example 1,2")
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers; write for example 1,2")
     return numbers
 
 
-@click.command(help=__doc__)
+@click.command()
 @click.option("--threads", default="1,2", callback=_numbers, show_default=True, help="Numbers of threads to try.")
 @click.option("--minutes", default="1,60", callback=_numbers, show_default=True, help="Lengths for the memory table.")
 @click.option("--seconds", default=20, type=click.IntRange(1), show_default=True, help="Length for the speed table.")
@@ -47,45 +38,52 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
 @click.option("--only-edits", is_flag=True, help="Time work on files without the model, measure nothing else.")
 @click.option("--jobs", type=click.IntRange(2), metavar="N", help="Time a folder of N files; measure nothing else.")
 @click.option("--model", type=click.Path(path_type=Path), help="Weights for --jobs instead of the packaged ones.")
-def main(
+def benchmark(
     threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart: Path | None, longest: float,
     only_chart: bool, only_edits: bool, jobs: int | None, model: Path | None,
 ) -> None:  # fmt: skip
+    """Measure speed, memory, start-up time and complexity of nac beside other codecs, in one run.
+
+    Close other programs first; compare ratios, not seconds.
+
+    \b
+    Examples:
+      nac benchmark
+      nac benchmark --chart cost.png --only-chart    # time and memory, for 1 s to 1 h of audio
+      nac benchmark --only-edits                     # commands that need no model
+      nac benchmark --jobs 16                        # many files: --jobs against threads
+      pip install --no-deps encodec einops           # for the rows of EnCodec: its code with random weights
+    """
     if only_chart and chart is None:
         raise click.UsageError("--only-chart needs --chart, the picture to write")
-    try:
-        if jobs is not None:
-            many_files(jobs, seconds, model)
-            return
-        if only_edits:
-            editing()
-            return
-        if chart is not None:
-            new_figure(1, 1)  # a missing matplotlib shall not show after an hour
-        if only_chart:
-            draw(longest, chart)
-            return
-        speeds(threads, seconds)
-        table(
-            "Peak memory and time of the command line at 6 kbps", "audio | encode MB | decode MB | encode s | decode s"
-        )
-        for length, encoded, decoded in over_length([60 * count for count in minutes]):
-            row(
-                f"{length / 60:g} min",
-                f"{encoded.peak:.0f}",
-                f"{decoded.peak:.0f}",
-                f"{encoded.wall:.1f}",
-                f"{decoded.wall:.1f}",
-            )
+    if jobs is not None:
+        many_files(jobs, seconds, model)
+        return
+    if only_edits:
         editing()
-        table("Start-up", "command | seconds")
-        for name, wall in start_up().items():
-            row(name, f"{wall:.2f}")
-        if chart is not None:
-            draw(longest, chart)
-        complexity()  # last: torch in this process would count as memory of the commands that it starts
-    except (NacError, RuntimeError) as error:
-        raise click.ClickException(str(error)) from None
+        return
+    if chart is not None:
+        new_figure(1, 1)  # a missing matplotlib shall not show after an hour
+    if only_chart and chart is not None:
+        draw(longest, chart)
+        return
+    speeds(threads, seconds)
+    table("Peak memory and time of the command line at 6 kbps", "audio | encode MB | decode MB | encode s | decode s")
+    for length, encoded, decoded in over_length([60 * count for count in minutes]):
+        row(
+            f"{length / 60:g} min",
+            f"{encoded.peak:.0f}",
+            f"{decoded.peak:.0f}",
+            f"{encoded.wall:.1f}",
+            f"{decoded.wall:.1f}",
+        )
+    editing()
+    table("Start-up", "command | seconds")
+    for name, wall in start_up().items():
+        row(name, f"{wall:.2f}")
+    if chart is not None:
+        draw(longest, chart)
+    complexity()  # last: torch in this process would count as memory of the commands that it starts
 
 
 def draw(minutes: float, chart: Path) -> None:
@@ -191,7 +189,3 @@ def table(title: str, columns: str) -> None:
 def row(*cells: str) -> None:
     """A row of it."""
     click.echo(f"| {' | '.join(cells)} |")
-
-
-if __name__ == "__main__":
-    main()
