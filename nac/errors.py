@@ -1,4 +1,7 @@
-"""What can go wrong, as a small tree: every error a user can cause is a `NacError` with one clear line."""
+"""What can go wrong, as a small tree: every error a user can cause is a `NacError` with one clear line.
+
+What goes less wrong is a warning.
+"""
 
 
 class NacError(Exception):
@@ -6,7 +9,7 @@ class NacError(Exception):
 
 
 class FormatError(NacError):
-    """The bytes are no `.nac` file that this version can read."""
+    """The bytes are not a `.nac` file that this version can read."""
 
 
 class DamagedError(FormatError):
@@ -21,5 +24,13 @@ class WeightsError(NacError):
     """A weights file is missing, broken, or not the one a `.nac` file was made with."""
 
 
-class OptionError(NacError):
+class OptionError(NacError, ValueError):
     """An option or argument is outside its range."""
+
+
+class AudioWarning(UserWarning):
+    """The audio could be read, but not quite as it is: a file that ends early, or samples that are not numbers."""
+
+
+class IncompleteAudioWarning(AudioWarning):
+    """Part of the audio could not be read and is left out."""

@@ -68,7 +68,7 @@ def test_file_and_pipe_give_what_libsndfile_gives(tmp_path, kind, subtype):
     np.testing.assert_array_equal(everything(Pipe(data)), expected)
     with open_audio(path) as reader:
         assert (reader.sample_rate, reader.channels) == (44100, 2)
-        assert reader.frames == (None if kind == "MP3" else expected.shape[1])
+        assert reader.frames == (None if kind in ("MP3", "OGG") else expected.shape[1])
         assert reader.expected is not None
 
 
@@ -113,7 +113,7 @@ def test_shortest_files(samples, kind):
     assert everything(Pipe(data)).shape == (1, samples)
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF])
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0xFFFFFFDB, 0x7FFFF000, 0x7FFFFFFF, 0x80000000])
 @pytest.mark.parametrize("outer", [0, 36, 0xFFFFFFFF, 0x7FFFF024])
 def test_wav_of_unknown_length(tmp_path, size, outer):
     x = np.round(signal() * 32768) / 32768
@@ -187,6 +187,7 @@ def test_truncated_wav_warns_and_gives_what_is_there(make):
 
 @pytest.mark.parametrize("kind", ["FLAC", "OGG", "MP3", "AIFF"])
 @pytest.mark.parametrize("keep", [0.003, 0.5, 0.99])
+@pytest.mark.filterwarnings("ignore::nac.audio.AudioWarning")
 def test_truncated_files_end_in_fewer_samples_or_one_line(kind, keep):
     data = encoded(signal(20000), format=kind)
     try:
@@ -244,14 +245,14 @@ def test_bad_paths(tmp_path):
         open_audio(tmp_path)
     text = tmp_path / "text.wav"
     text.write_text("this is no audio at all, whatever its name says\n" * 10)
-    with pytest.raises(AudioError, match=r"text\.wav is no audio"):
+    with pytest.raises(AudioError, match=r"text\.wav is not audio"):
         open_audio(text)
     (tmp_path / "empty.wav").touch()
     with pytest.raises(AudioError, match="empty"):
         open_audio(tmp_path / "empty.wav")
     with pytest.raises(AudioError, match="empty"):
         open_audio(Pipe(b""))
-    with pytest.raises(AudioError, match="no audio"):
+    with pytest.raises(AudioError, match="not audio"):
         open_audio(Pipe(b"some text" * 100))
     with pytest.raises(AudioError, match="cannot read"):
         open_audio("a\0b")

@@ -104,7 +104,7 @@ class TestEncode:
         assert result.exit_code == 1
         assert sorted(os.listdir("out")) == ["a.nac", "c.nac"]
         assert result.stderr.splitlines() == [
-            "nac: in/b.wav is no audio that can be read (format not recognised); convert it to WAV or FLAC first",
+            "nac: in/b.wav is not audio that can be read (format not recognised); convert it to WAV or FLAC first",
             "nac: 2 done, 0 skipped, 1 failed",
         ]
 
@@ -132,7 +132,7 @@ class TestEncode:
         [
             (None, "no file in.wav"),
             (b"", "empty"),
-            (b"Dear diary, this is no audio.\n" * 9, "no audio"),
+            (b"Dear diary, this is not audio.\n" * 9, "not audio"),
             (b"RIFF\x24\0\0\0WAVEfmt ", "cut off"),
             (nac_bytes(), "decode it first"),
         ],

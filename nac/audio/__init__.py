@@ -1,14 +1,15 @@
 """Audio in and out: files and pipes, sample rates, levels. Knows soundfile and soxr, not the codec."""
 
-from nac.audio.common import AudioWarning
 from nac.audio.read import AudioReader, open_audio
 from nac.audio.resample import Resampler, resampled_length
 from nac.audio.write import AudioWriter, format_of, known_formats
+from nac.errors import AudioWarning, IncompleteAudioWarning
 
 __all__ = [
     "AudioReader",
     "AudioWarning",
     "AudioWriter",
+    "IncompleteAudioWarning",
     "Resampler",
     "format_of",
     "known_formats",

@@ -8,18 +8,21 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nac.errors import AudioWarning, IncompleteAudioWarning
+
 Samples = npt.NDArray[np.float32]
 
 MAX_RATE = 0xFFFFFF
 
 
-class AudioWarning(UserWarning):
-    """The audio could be read, but not quite as it is: a file that ends early, or samples that are no numbers."""
-
-
 def warn(message: str) -> None:
     """Issue an `AudioWarning`."""
     warnings.warn(AudioWarning(message), stacklevel=3)
+
+
+def warn_incomplete(message: str) -> None:
+    """Issue an `IncompleteAudioWarning`."""
+    warnings.warn(IncompleteAudioWarning(message), stacklevel=3)
 
 
 class Backend(Protocol):

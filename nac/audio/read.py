@@ -12,15 +12,21 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from nac.audio.chain import ChainSource
 from nac.audio.common import MAX_RATE, Backend, Samples, warn
-from nac.audio.sndfile import SndfileSource
-from nac.audio.wav import UnsupportedWavError, WavLayout, read_wav_header, to_float
+from nac.audio.containers import open_file, refuse_nac
+from nac.audio.wav import UnsupportedWavError, read_wav_header
+from nac.audio.wav_source import wav_links
 from nac.errors import AudioError
 from nac.files import is_special
 
-# The first bytes of the formats that libsndfile reads. What comes out of a pipe must be copied to disk for it, so it
+# The first bytes of the formats that are known. What comes out of a pipe must be copied to disk, so it
 # is looked at first: an endless stream of something else must not fill the disk.
-_MAGICS = (b"RIFF", b"RF64", b"BW64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff", b"Creative")
+_MAGICS = (
+    *(b"RIFF", b"RF64", b"BW64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff", b"Creative", b"NIST_1A"),
+    # Those of ffmpeg: Matroska and WebM, ASF, AMR, Monkey's Audio, WavPack, FLV, ADIF.
+    *(b"\x1aE\xdf\xa3", b"0&\xb2u", b"#!AMR", b"MAC ", b"wvpk", b"FLV\x01", b"ADIF"),
+)
 
 
 class AudioReader:
@@ -45,7 +51,7 @@ class AudioReader:
         """Yield float32 `[channels, samples]`, the last one shorter; nothing for an empty file.
 
         Values are as stored, full scale being -1..1; floating-point files may go beyond and are not clipped. Samples
-        that are no finite numbers become 0, with an `AudioWarning`; a WAV file that ends before its header says warns
+        that are not finite numbers become 0, with an `AudioWarning`; a WAV file that ends before its header says warns
         too. Raises `AudioError` where the audio cannot be decoded any further or has fewer samples than `frames`.
         """
         if samples < 1:
@@ -81,7 +87,7 @@ class AudioReader:
         first = self._position + int(np.argmin(finite.all(axis=0)))
         count = int(finite.size - np.count_nonzero(finite))
         warn(
-            f"{self.name} has {count} samples from {first / self.sample_rate:.3f} s on that are no numbers "
+            f"{self.name} has {count} samples from {first / self.sample_rate:.3f} s on that are not numbers "
             "(NaN or infinite); they are taken as silence"
         )
         block[~finite] = 0
@@ -107,7 +113,7 @@ def open_audio(source: str | os.PathLike[str] | BinaryIO) -> AudioReader:
     name, stream, seekable = _open_stream(source)
     backend: Backend | None = None
     try:
-        backend = _from_file(name, stream) if seekable else _from_pipe(name, stream)
+        backend = _open_backend(name, stream, source, seekable)
         return AudioReader(name, backend)
     except BaseException as error:
         if backend is not None:
@@ -147,27 +153,19 @@ def _open_path(path: str) -> BinaryIO:
         raise AudioError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _from_file(name: str, stream: BinaryIO) -> Backend:
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(0)
-    if size == 0:
-        raise AudioError(f"{name} is empty (0 bytes)")
-    try:
-        layout = read_wav_header(stream)
-    except UnsupportedWavError:
-        stream.seek(0)
-        _refuse_nac(name, stream.read(3))
-        stream.seek(0)
-        return SndfileSource(name, stream)
-    except AudioError as error:
-        raise AudioError(f"cannot read {name}: {error}") from None
-    return _WavSource(name, stream, layout, size - stream.tell())
+def _open_backend(name: str, stream: BinaryIO, source: object, seekable: bool) -> Backend:
+    if not seekable:
+        return _from_pipe(name, stream)
+    is_path = isinstance(source, (str, os.PathLike)) and os.fspath(source) != "-"
+    return open_file(name, stream, name if is_path else None)
 
 
 def _from_pipe(name: str, stream: BinaryIO) -> Backend:
     recorder = _Recorder(stream)
     try:
-        return _WavSource(name, stream, read_wav_header(cast(BinaryIO, recorder)), None)
+        layout = read_wav_header(cast(BinaryIO, recorder))
+        expected = None if layout.data_bytes is None else layout.data_bytes // layout.frame_bytes
+        return ChainSource(name, wav_links(name, stream, layout), stream, expected)
     except UnsupportedWavError:
         pass
     except AudioError as error:
@@ -175,62 +173,21 @@ def _from_pipe(name: str, stream: BinaryIO) -> Backend:
     start = b"".join(recorder.parts)
     if not start:
         raise AudioError(f"{name} is empty (0 bytes)")
-    _refuse_nac(name, start)
-    is_mpeg = len(start) >= 2 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0
-    if not is_mpeg and not start.startswith(_MAGICS):
-        raise AudioError(f"{name} is no audio in a known format; convert it to WAV or FLAC first")
+    refuse_nac(name, start)
+    is_mpeg = len(start) >= 2 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0  # MP3, or AAC
+    if not is_mpeg and not start.startswith(_MAGICS) and start[4:8] != b"ftyp":
+        raise AudioError(f"{name} is not audio in a known format; convert it to WAV or FLAC first")
     spool = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the backend closes it
     try:
         spool.write(start)
         shutil.copyfileobj(stream, spool, 1 << 20)
-        spool.seek(0)
-        return SndfileSource(name, spool)
+        return open_file(name, spool)
     except BaseException as error:
         spool.close()
         if isinstance(error, OSError):
             where = tempfile.gettempdir()
             raise AudioError(f"cannot copy {name} to {where}: {error.strerror or error}") from None
         raise
-
-
-def _refuse_nac(name: str, start: bytes) -> None:
-    if start[:3] == b"NAC":
-        raise AudioError(f"{name} is a .nac file, not audio; decode it first")
-
-
-class _WavSource:
-    """Plain PCM or float WAV, read front to back; see `Backend`. `available` is the bytes left in a file, if known."""
-
-    def __init__(self, name: str, stream: BinaryIO, layout: WavLayout, available: int | None) -> None:
-        self._name, self._stream, self._layout = name, stream, layout
-        self.sample_rate, self.channels = layout.sample_rate, layout.channels
-        self._left = layout.data_bytes
-        self.expected = None if self._left is None else self._left // layout.frame_bytes
-        self.frames: int | None = None
-        if available is not None:
-            if self._left is not None and self._left > available:
-                self._warn_short()
-            self._left = available if self._left is None else min(available, self._left)
-            self.frames = self.expected = self._left // layout.frame_bytes
-
-    def read(self, samples: int) -> Samples:
-        size = samples * self._layout.frame_bytes
-        if self._left is not None:
-            size = min(size, self._left)
-        data = self._stream.read(size)
-        if self._left is not None:
-            self._left -= len(data)
-            if len(data) < size:
-                self._warn_short()
-                self._left = 0
-        whole = len(data) - len(data) % self._layout.frame_bytes
-        return to_float(data[:whole], self._layout)
-
-    def _warn_short(self) -> None:
-        warn(f"{self._name} ends before the {self.expected} samples that its header announces; it may be cut off")
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 class _Recorder(io.RawIOBase):
@@ -268,3 +225,6 @@ class _Borrowed(io.BufferedIOBase):
 
     def tell(self) -> int:
         return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()

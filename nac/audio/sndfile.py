@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import struct
+import threading
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from nac.audio.common import Samples
+from nac.audio.common import Samples, warn_incomplete
 from nac.errors import AudioError
 
 # Ogg writers of libsndfile overflow the stack on very long single writes.
@@ -54,6 +58,8 @@ class _Guarded:
         try:
             return self._stream.seek(offset, whence)
         except (OSError, ValueError) as error:
+            if getattr(error, "errno", errno.EINVAL) == errno.EINVAL:
+                return -1  # a place that cannot be: the header is wrong, not the disk
             self._error = self._error or OSError(getattr(error, "errno", None), str(error))
             return -1
 
@@ -66,36 +72,63 @@ class _Guarded:
 
 
 class SndfileSource:
-    """Reads a seekable stream front to back; see `Backend`. Closes the stream. Raises `AudioError`."""
+    """Reads a seekable stream front to back; see `Backend`. Closes the stream.
 
-    def __init__(self, name: str, stream: BinaryIO) -> None:
+    Args:
+        name: Of the file, for messages.
+        stream: At its start.
+        expected: Samples per channel, where libsndfile's own count is not to be trusted; it is then a guess.
+        count: Samples per channel that there must be, as an Ogg file's own numbers say.
+
+    Raises:
+        AudioError: libsndfile cannot read it.
+    """
+
+    def __init__(self, name: str, stream: BinaryIO, expected: int | None = None, count: int | None = None) -> None:
         self._name, self._stream, self._guarded = name, stream, _Guarded(stream)
         try:
-            self._file: Any = _Sequential(self._guarded)
+            with _silent_stderr():
+                self._file: Any = _Sequential(self._guarded)
         except soundfile.LibsndfileError as error:
             self._guarded.reraise()
             raise AudioError(
-                f"{name} is no audio that can be read ({_reason(error)}); convert it to WAV or FLAC first"
+                f"{name} is not audio that can be read ({_reason(error)}); convert it to WAV or FLAC first"
             ) from None
         self.sample_rate, self.channels = int(self._file.samplerate), int(self._file.channels)
         frames = int(self._file.frames)
-        self.expected: int | None = frames if 0 <= frames < 1 << 60 else None
-        # The length of an MP3 file is an estimate; only reading it to the end tells.
-        self.frames = None if self._file.format == "MP3" else self.expected
+        self.expected = expected if expected is not None else frames if 0 <= frames < 1 << 60 else None
+        kind = self._file.format
+        self._is_mpeg = kind == "MP3"
+        if count is not None and self.expected is not None:
+            self.expected = max(count, self.expected)
+        # Ogg counts to the end of its last page, also where pages before it are missing; MP3 guesses.
+        self._counts_pages = kind == "OGG" and expected is None
+        self.frames = None if kind in ("MP3", "OGG") or expected is not None else self.expected
         self._position = 0
 
     def read(self, samples: int) -> Samples:
+        """`[channels, up to n]` samples, none at the end. Raises AudioError where nothing more can be decoded."""
         try:
-            block = self._file.read(samples, dtype="float32", always_2d=True)
+            with _silent_stderr() if self._is_mpeg else contextlib.nullcontext():
+                block = self._file.read(samples, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             self._guarded.reraise()
             time = self._position / self.sample_rate
             raise AudioError(f"{self._name} is damaged or cut off after {time:.1f} s ({_reason(error)})") from None
         self._guarded.reraise()
         self._position += len(block)
+        if not len(block) and self._counts_pages and self.expected is not None:
+            self._counts_pages = False
+            missing = self.expected - self._position
+            if missing > 0:
+                warn_incomplete(
+                    f"{self._name}: {missing:,} of {self.expected:,} samples ({missing / self.sample_rate:.1f} s) are "
+                    "missing or cannot be read; what follows them is moved up"
+                )
         return np.ascontiguousarray(block.T)
 
     def close(self) -> None:
+        """Close the file and the stream."""
         self._file.close()
         self._stream.close()
 
@@ -159,6 +192,37 @@ def _empty_flac(sample_rate: int, channels: int, bits: int) -> bytes:
     layout = sample_rate << 44 | (channels - 1) << 41 | (bits - 1) << 36
     info = struct.pack(">HH6xQ16x", 4096, 4096, layout)
     return b"fLaC" + struct.pack(">I", 0x80000000 | len(info)) + info
+
+
+_silence = threading.Lock()
+_silenced = 0
+_kept = -1
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what libmpg123 writes about damaged data from the terminal: libsndfile does not tell it to be quiet.
+
+    For all threads of the process, and only while one is inside libsndfile.
+    """
+    global _silenced, _kept
+    with _silence:
+        _silenced += 1
+        if _silenced == 1:
+            with contextlib.suppress(OSError):
+                _kept = os.dup(2)
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, 2)
+                os.close(nothing)
+    try:
+        yield
+    finally:
+        with _silence:
+            _silenced -= 1
+            if _silenced == 0 and _kept >= 0:
+                os.dup2(_kept, 2)
+                os.close(_kept)
+                _kept = -1
 
 
 def _reason(error: Exception) -> str:

@@ -6,9 +6,10 @@ leave a size of zero or of "as large as possible". Reading plain WAV here makes 
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,12 @@ from nac.errors import AudioError
 Samples = npt.NDArray[np.float32]
 
 UNKNOWN = 0xFFFFFFFF
+_RIFF = (b"RIFF", b"RF64", b"BW64")
 # Chunks in front of the samples (text, pictures, cue points) are skipped, but not without end.
 MAX_PREAMBLE = 64 << 20
-# What writers into a pipe leave as the size of the data: all ones, or the largest whole size below 2 GiB.
-_PIPE_SIZES = range(0x7FFFF000, 0x80000000)
+# What writers into a pipe leave as the size of the data: as large as possible with 32 bits, with and without sign, less
+# their header, or rounded to whole frames (ffmpeg: all ones; sox: just below 2 GiB; arecord: 2 GiB).
+_PIPE_SIZES = (range(0x7FFFF000, 0x80001000), range(0xFFFFF000, 0x100000000))
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # (tag, bits) -> numpy type of the stored samples; 24 bits have none and are widened first.
 _STORED = {
@@ -36,17 +39,39 @@ _STORED = {
 
 @dataclass(frozen=True)
 class WavLayout:
-    """What a WAV header says: `data_bytes` is None when the length is unknown (then: up to the end)."""
+    """What a WAV header says.
+
+    Attributes:
+        sample_rate: In Hz.
+        channels: 1 or more.
+        tag: 1 for PCM, 3 for float.
+        bits: Of a sample.
+        data_bytes: Bytes of samples; None when that is unknown (then: up to the end).
+        stated_bytes: As the header says it, even if that is only what writers into a pipe leave.
+    """
 
     sample_rate: int
     channels: int
     tag: int
     bits: int
     data_bytes: int | None
+    stated_bytes: int = UNKNOWN
 
     @property
     def frame_bytes(self) -> int:
+        """Bytes of a sample of all channels."""
         return self.channels * self.bits // 8
+
+
+#: Names of plain samples without a header, as ffmpeg has them -> (tag, bits).
+RAW_FORMATS = {
+    "u8": (_PCM, 8),
+    "s16le": (_PCM, 16),
+    "s24le": (_PCM, 24),
+    "s32le": (_PCM, 32),
+    "f32le": (_FLOAT, 32),
+    "f64le": (_FLOAT, 64),
+}
 
 
 class UnsupportedWavError(Exception):
@@ -56,10 +81,12 @@ class UnsupportedWavError(Exception):
 def read_wav_header(stream: BinaryIO) -> WavLayout:
     """Read up to the first byte of the samples. Never seeks.
 
-    Raises `UnsupportedWavError` for compressed samples and for what is no WAV at all, `AudioError` for a broken header.
+    Raises:
+        UnsupportedWavError: Compressed samples, or not a WAV file at all.
+        AudioError: A broken header.
     """
     riff = stream.read(12)
-    if len(riff) < 12 or riff[:4] not in (b"RIFF", b"RF64", b"BW64") or riff[8:] != b"WAVE":
+    if len(riff) < 12 or riff[:4] not in _RIFF or riff[8:] != b"WAVE":
         raise UnsupportedWavError
     riff_size = int.from_bytes(riff[4:8], "little")
     layout: tuple[int, int, int, int] | None = None
@@ -76,8 +103,8 @@ def read_wav_header(stream: BinaryIO) -> WavLayout:
                 raise AudioError("the WAV header does not describe its samples (no 'fmt ' chunk)")
             rate, channels, tag, bits = layout
             if wide_size is not None and size == UNKNOWN:
-                return WavLayout(rate, channels, tag, bits, wide_size)
-            return WavLayout(rate, channels, tag, bits, _data_bytes(size, riff_size, position))
+                return WavLayout(rate, channels, tag, bits, wide_size, wide_size)
+            return WavLayout(rate, channels, tag, bits, _data_bytes(size, riff_size, position), size)
         size += size % 2
         if position + size > MAX_PREAMBLE:
             break
@@ -94,12 +121,12 @@ def read_wav_header(stream: BinaryIO) -> WavLayout:
 
 def _data_bytes(size: int, riff_size: int, position: int) -> int | None:
     """The length of the data chunk; None if a program that could not go back left its size open."""
-    if size == UNKNOWN or size in _PIPE_SIZES:
+    if any(size in sizes for sizes in _PIPE_SIZES):
         return None
     if size == 0:
         # Zero is true if the outer size tells of further chunks; else the header was never completed, or nothing
         # follows anyway.
-        return 0 if position - 8 < riff_size < _PIPE_SIZES.start else None
+        return 0 if position - 8 < riff_size < _PIPE_SIZES[0].start else None
     return size
 
 
@@ -128,6 +155,74 @@ def to_float(data: bytes, layout: WavLayout) -> Samples:
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is dealt with by the reader
             flat = np.frombuffer(data, stored).astype(np.float32) / scale
     return np.ascontiguousarray(flat.reshape(-1, layout.channels).T)
+
+
+def next_wav(stream: BinaryIO) -> tuple[WavLayout | None, int]:
+    """Read what follows the samples of a WAV file: its other chunks, tags, and maybe one more WAV file.
+
+    Returns:
+        The layout of that file, with the stream at its samples, or None; and how many bytes are none of all this.
+
+    Raises:
+        AudioError: One more file follows, but its header is broken.
+        UnsupportedWavError: One more file follows, but its samples are compressed.
+    """
+    while len(head := stream.read(8)) == 8:
+        if head[:4] in _RIFF:
+            kind = stream.read(4)
+            if kind == b"WAVE":
+                return read_wav_header(cast(BinaryIO, _Behind(head + kind, stream))), 0
+            return None, 12 + _skip(stream, None)
+        if not any(head):  # padding, or silence that is not announced
+            zeros = stream.read(1 << 16)
+            is_padding = len(zeros) < 1 << 16 and not any(zeros)
+            return None, 0 if is_padding else 8 + len(zeros) + _skip(stream, None)
+        size = int.from_bytes(head[4:], "little")
+        if head[:3] == b"ID3":
+            more = stream.read(2)
+            size = 0
+            for byte in head[6:] + more:  # seven bits each
+                size = size << 7 | byte & 127
+        elif head[:3] == b"TAG":
+            size = 120
+        elif head in (b"APETAGEX", b"LYRICSBE"):
+            _skip(stream, None)
+            return None, 0
+        elif not all(32 <= letter < 127 for letter in head[:4]):
+            return None, 8 + _skip(stream, None)
+        size += size % 2
+        skipped = _skip(stream, size)
+        if skipped < size - 1:  # some programs leave out the last byte, which only makes the size even
+            return None, 8 + skipped
+    return None, 0
+
+
+def _skip(stream: BinaryIO, count: int | None) -> int:
+    """Pass over so many bytes, or all; returns how many there were."""
+    if stream.seekable():
+        position = stream.tell()
+        end = stream.seek(0, io.SEEK_END)
+        return stream.seek(end if count is None else min(end, position + count)) - position
+    skipped = 0
+    while count is None or skipped < count:
+        part = stream.read(1 << 16 if count is None else min(1 << 16, count - skipped))
+        if not part:
+            break
+        skipped += len(part)
+    return skipped
+
+
+class _Behind(io.RawIOBase):
+    """A stream with bytes in front of it that were read already."""
+
+    def __init__(self, start: bytes, stream: BinaryIO) -> None:
+        self._start, self._stream = start, stream
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._start:
+            part, self._start = self._start[:size], self._start[size:]
+            return part
+        return self._stream.read(-1 if size is None else size)
 
 
 def wav_header(

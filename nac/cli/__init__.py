@@ -38,7 +38,7 @@ def main() -> None:
       0    all well
       1    an input or output failed
       2    wrong usage
-      3    done, but parts of a .nac file are damaged
+      3    done, but parts of an input are damaged and left out
       130  interrupted
 
     Messages go to standard error, data to standard output.

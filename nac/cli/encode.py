@@ -9,6 +9,7 @@ import click
 
 from nac.cli import options
 from nac.cli.batch import run_all
+from nac.cli.guard import DAMAGED, noticed_losses
 from nac.cli.jobs import STDIO, Job
 from nac.cli.paths import plan
 from nac.cli.progress import progress
@@ -76,7 +77,10 @@ class EncodeTask:
         codec = options.load_codec(self.model, self.effort)
 
         def work(job: Job) -> int:
-            with progress(job.label, lambda: _length(job.source), quiet=self.quiet) as report:
+            with (
+                noticed_losses() as losses,
+                progress(job.label, lambda: _length(job.source), quiet=self.quiet) as report,
+            ):
                 codec.encode_file(
                     job.source,
                     job.target,
@@ -87,7 +91,7 @@ class EncodeTask:
                     entropy=self.entropy,
                     verify=self.verify,
                 )
-            return 0
+            return DAMAGED if losses else 0
 
         return work
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from nac.errors import NacError, OptionError
+from nac.errors import AudioWarning, IncompleteAudioWarning, NacError, OptionError
 
 FAILED, USAGE, DAMAGED = 1, 2, 3
 INTERRUPTED, TERMINATED = 128 + 2, 128 + 15
@@ -104,16 +104,34 @@ def shown_warnings() -> Iterator[None]:
     """Show what `nac.audio` warns of as one line, like everything else."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if category.__module__.startswith("nac."):
+        if issubclass(category, AudioWarning):
             echo_error(str(message))
         else:
             before(message, category, *place, **more)
 
     with warnings.catch_warnings():
         before = warnings.showwarning
-        warnings.filterwarnings("always", module=r"nac\.audio")
+        warnings.filterwarnings("always", category=AudioWarning)
         warnings.showwarning = show
         yield
+
+
+@contextlib.contextmanager
+def noticed_losses() -> Iterator[list[str]]:
+    """Give a list that fills with what is told of audio that could not be read, on its way to being shown."""
+    losses: list[str] = []
+    before = warnings.showwarning
+
+    def notice(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, IncompleteAudioWarning):
+            losses.append(str(message))
+        before(message, category, *place, **more)
+
+    warnings.showwarning = notice
+    try:
+        yield losses
+    finally:
+        warnings.showwarning = before
 
 
 @contextlib.contextmanager
