@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from nac.audio import AudioWriter
 from nac.cli.guard import describe
+from nac.config import load
 from nac.errors import NacError, OptionError
 from nac.evaluation.clips import load_audio
 from nac.evaluation.report.plots import new_figure
@@ -37,7 +38,7 @@ from nac.evaluation.report.tables import aligned, cell, heading
 from nac.files import NewFile
 from nac.study.classify import judge, read_clips, write_verdicts
 from nac.study.coder import load_coder
-from nac.study.config import StudyConfig, SystemConfig, build, read_study, safe
+from nac.study.config import StudyConfig, SystemConfig, read_study, safe
 from nac.study.document import fill
 from nac.study.features import parse_features
 from nac.study.presets import PRESETS
@@ -246,7 +247,7 @@ def train(
                 ) from None
         whole = {**dataclasses.asdict(system), "loss": dict(system.loss), **values}
         coder, facts = train_single(
-            build(SystemConfig, whole, preset),
+            load(SystemConfig, whole, preset),
             audio,
             out,
             minutes=minutes,

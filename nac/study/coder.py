@@ -73,11 +73,11 @@ class Coder:
         """The bytes of a file to float32 `[1, samples]` and their rate.
 
         Raises:
-            FormatError: this is no file of this system.
+            FormatError: this is not a file of this system.
             DamagedError: it is damaged.
         """
         if len(data) < HEADER.size + CHECK.size or data[:3] != MAGIC:
-            raise FormatError("this is no file coded by a system of the bench")
+            raise FormatError("this is not a file coded by a system of the bench")
         _, version, fingerprint, setting, small, samples = HEADER.unpack_from(data)
         if version != VERSION:
             raise FormatError(f"version {version} of coded files cannot be read; code the sound anew")
@@ -102,7 +102,7 @@ class Coder:
         if x.ndim != 2 or not len(x):
             raise AudioError(f"sound of shape {list(x.shape)} is not [channels, samples]")
         if not np.isfinite(x).all():
-            raise AudioError("the sound holds values that are no finite numbers")
+            raise AudioError("the sound holds values that are not finite numbers")
         mono = np.ascontiguousarray(same_rate(x.mean(0, dtype=np.float32)[None], sample_rate, self.sample_rate)[0])
         if len(mono) > LONGEST:
             raise AudioError(f"the sound is longer than the {LONGEST} samples that can be coded at once; cut it")
@@ -138,5 +138,5 @@ def load_coder(path: Path, phase: str | None = None) -> Coder:
         system = make_system(config if phase is None else dataclasses.replace(config, phase=phase))
         system.load_state_dict(tensors)
     except (SafetensorError, OSError, RuntimeError, KeyError, OptionError) as error:
-        raise WeightsError(f"{path} is no trained system that can be read ({str(error).splitlines()[0]})") from None
+        raise WeightsError(f"{path} is not a trained system that can be read ({str(error).splitlines()[0]})") from None
     return Coder(system)

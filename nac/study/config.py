@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from nac.config import Count, NotNegative, OneOf, Positive, Range, Weights, check, load
 from nac.errors import OptionError
 
 REPRESENTATIONS = ("stft", "log-stft", "mel", "log-mel", "mfcc", "complex", "waveform")
@@ -25,7 +25,7 @@ QUANTIZERS = ("uniform", "max-norm")
 TERMS = ("l1", "rmse", "stft", "mel", "si_sdr", "phase")
 LONGEST_FILE = 1 << 20  # bytes of a study file
 
-Pairs = tuple[tuple[str, float], ...]
+Limit = Annotated[int, Range(0)]
 
 
 @dataclass(frozen=True)
@@ -34,87 +34,65 @@ class SystemConfig:
 
     name: str = "system"
     #: What the network sees: one of `REPRESENTATIONS`.
-    representation: str = "log-stft"
+    representation: Annotated[str, OneOf(REPRESENTATIONS)] = "log-stft"
     #: The network: one of `ARCHITECTURES`; "none" quantizes the representation itself.
-    architecture: str = "conv"
+    architecture: Annotated[str, OneOf(ARCHITECTURES)] = "conv"
     #: Numbers that a chunk becomes ("conv", "transformer", "vae", "vqvae"; of "unet" without its skip connections).
-    latent: int = 128
+    latent: Annotated[int, Range(8, 65_536)] = 128
     #: Hz; and seconds of a chunk, the piece of sound that is coded at once and the length of a training crop.
-    sample_rate: int = 16_000
-    seconds: float = 1.0
+    sample_rate: Annotated[int, Range(1000, 192_000)] = 16_000
+    seconds: Annotated[float, Range(0.1, 30)] = 1.0
     #: Window and hop of the STFT in samples.
-    n_fft: int = 1024
-    hop: int = 256
+    n_fft: Annotated[int, Range(64, 16_384)] = 1024
+    hop: Count = 256
     #: Bands of the mel representations, and coefficients kept of them in "mfcc".
-    mel_bands: int = 80
-    coefficients: int = 40
+    mel_bands: Annotated[int, Range(4)] = 80
+    coefficients: Count = 40
     #: Widths of the encoder's steps, each of which halves time and frequency (in "waveform": divides time by four).
-    channels: tuple[int, ...] = (32, 64, 128)
+    channels: tuple[Annotated[int, Range(1, 1024)], ...] = (32, 64, 128)
     #: Channels of the latent of "fully-conv", and of each skip connection of "unet" (0: none).
-    latent_channels: int = 8
-    skip_channels: int = 1
+    latent_channels: Annotated[int, Range(1, 256)] = 8
+    skip_channels: Annotated[int, Range(0, 1024)] = 1
     #: Codebooks of "vqvae": their size, the dimensions of a code word, and the numbers of stages that are tried.
-    codebook: int = 256
-    code_dim: int = 8
-    stages: tuple[int, ...] = (4,)
+    codebook: Annotated[int, Range(2, 65_536)] = 256
+    code_dim: Count = 8
+    stages: tuple[Annotated[int, Range(1, 64)], ...] = (4,)
     #: Where the phase comes from: one of `PHASES`; and the bits of a transmitted one (0: those of the latent).
-    phase: str = "transmitted"
-    phase_bits: int = 4
+    phase: Annotated[str, OneOf(PHASES)] = "transmitted"
+    phase_bits: Annotated[int, Range(0, 16)] = 4
     #: How latents become integers: over the range seen in training, or of the largest of each channel of the file.
-    quantizer: str = "uniform"
+    quantizer: Annotated[str, OneOf(QUANTIZERS)] = "uniform"
     #: Bits of a latent's numbers that are tried.
-    bits: tuple[int, ...] = (8,)
+    bits: tuple[Annotated[int, Range(2, 16)], ...] = (8,)
     #: Whether the payload is deflated where that makes it smaller.
     deflate: bool = True
     #: Weights of the terms of the loss: `TERMS`.
-    loss: Pairs = (("l1", 1.0), ("stft", 0.5), ("mel", 0.5))
+    loss: Weights = (("l1", 1.0), ("stft", 0.5), ("mel", 0.5))
     #: Weight of the divergence of "vae", and of what draws the encoder of "vqvae" to its codes.
-    kl: float = 1e-3
-    commitment: float = 0.25
-    batch: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    seed: int = 0
+    kl: NotNegative = 1e-3
+    commitment: NotNegative = 0.25
+    batch: Annotated[int, Range(1, 4096)] = 8
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.01
+    seed: Annotated[int, Range(0)] = 0
 
     def __post_init__(self) -> None:
-        for field, allowed in (
-            ("representation", REPRESENTATIONS),
-            ("architecture", ARCHITECTURES),
-            ("phase", PHASES),
-            ("quantizer", QUANTIZERS),
-        ):
-            value = getattr(self, field)
-            if value not in allowed:
-                raise OptionError(f"{self.name}: {field} {value!r} is not possible; give one of {', '.join(allowed)}")
-        for term, _ in self.loss:
-            if term not in TERMS:
-                raise OptionError(f"{self.name}: there is no loss {term!r}; give some of {', '.join(TERMS)}")
+        check(self)
+        for term, weight in self.loss:
+            if term not in TERMS or weight < 0:
+                allowed = f"weights of 0 or more of {', '.join(TERMS)}"
+                raise OptionError(f"loss is {dict(self.loss)}; it must be {allowed}")
         wave = self.representation == "waveform"
         checks = (
-            (8 <= self.latent <= 65_536, "latent must be from 8 to 65536"),
-            (1000 <= self.sample_rate <= 192_000, "sample_rate must be from 1000 to 192000 Hz"),
-            (0.1 <= self.seconds <= 30, "seconds must be from 0.1 to 30"),
-            (64 <= self.n_fft <= 16_384 and self.n_fft % 4 == 0, "n_fft must be from 64 to 16384, divisible by 4"),
-            (1 <= self.hop <= self.n_fft // 2, "hop must be from 1 to half of n_fft"),
-            (4 <= self.mel_bands <= self.n_fft // 4, "mel_bands must be from 4 to a quarter of n_fft"),
-            (1 <= self.coefficients <= self.mel_bands, "coefficients must be from 1 to mel_bands"),
-            (
-                1 <= len(self.channels) <= 5 and all(1 <= c <= 1024 for c in self.channels),
-                "channels must be 1 to 5 numbers from 1 to 1024",
-            ),
-            (1 <= self.latent_channels <= 256, "latent_channels must be from 1 to 256"),
-            (0 <= self.skip_channels <= 1024, "skip_channels must be from 0 to 1024"),
-            (2 <= self.codebook <= 65_536, "codebook must be from 2 to 65536 codes"),
-            (1 <= self.code_dim <= self.latent and self.latent % self.code_dim == 0, "code_dim must divide latent"),
-            (bool(self.stages) and all(1 <= s <= 64 for s in self.stages), "stages must be numbers from 1 to 64"),
-            (0 <= self.phase_bits <= 16, "phase_bits must be from 0 to 16"),
-            (bool(self.bits) and all(2 <= b <= 16 for b in self.bits), "bits must be numbers from 2 to 16"),
-            (bool(self.loss) and all(weight >= 0 for _, weight in self.loss), "loss needs weights of 0 or more"),
-            (
-                min(self.kl, self.commitment, self.weight_decay) >= 0 and self.learning_rate > 0,
-                "kl, commitment and weight_decay must not be negative, learning_rate must be above 0",
-            ),
-            (1 <= self.batch <= 4096, "batch must be from 1 to 4096"),
+            (self.n_fft % 4 == 0, f"n_fft is {self.n_fft}; it must be divisible by 4"),
+            (self.hop <= self.n_fft // 2, f"hop is {self.hop}; it must be at most half of n_fft"),
+            (self.mel_bands <= self.n_fft // 4, f"mel_bands is {self.mel_bands}; it must be at most n_fft / 4"),
+            (self.coefficients <= self.mel_bands, f"coefficients is {self.coefficients}; it must be at most mel_bands"),
+            (1 <= len(self.channels) <= 5, f"channels is {list(self.channels)}; it must be 1 to 5 numbers"),
+            (self.latent % self.code_dim == 0, f"code_dim is {self.code_dim}; it must divide latent, {self.latent}"),
+            (bool(self.stages), "stages is empty; it must have a number"),
+            (bool(self.bits), "bits is empty; it must have a number"),
+            (bool(self.loss), "loss is empty; it must have a weight above 0"),
             (
                 self.phase != "predicted" or self.representation == "complex",
                 'only the representation "complex" predicts the phase; give phase = "transmitted" or "griffin-lim"',
@@ -136,7 +114,7 @@ class SystemConfig:
         )
         for fine, message in checks:
             if not fine:
-                raise OptionError(f"{self.name}: {message}")
+                raise OptionError(message)
 
     @property
     def frames(self) -> int:
@@ -158,14 +136,8 @@ class SystemConfig:
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise OptionError(f"this is no description of a system: {error}") from None
-        if isinstance(values, dict) and isinstance(values.get("loss"), list):
-            try:
-                values["loss"] = dict(values["loss"])
-            except (TypeError, ValueError):
-                raise OptionError("this is no description of a system: its loss is damaged") from None
-        made: SystemConfig = build(cls, values, "system")
-        return made
+            raise OptionError(f"this is not a description of a system: {error}") from None
+        return load(cls, values, "this is not a description of a system")
 
 
 @dataclass(frozen=True)
@@ -175,21 +147,22 @@ class StudyConfig:
     name: str
     systems: tuple[SystemConfig, ...]
     #: Training time of each system; and steps after which it ends even so (0: no limit).
-    minutes: float = 10.0
-    steps: int = 0
+    minutes: Positive = 10.0
+    steps: Limit = 0
     #: How much of the training audio is used at most: files, and seconds of each (0: all).
-    max_files: int = 0
-    max_seconds: float = 0.0
+    max_files: Limit = 0
+    max_seconds: NotNegative = 0.0
     #: Clips of each kind that are judged; how long they are at most; of how many in all there are pictures and samples.
-    clips: int = 6
-    clip_seconds: float = 6.0
-    examples: int = 3
+    clips: Count = 6
+    clip_seconds: Positive = 6.0
+    examples: Limit = 3
     #: Judge every system that transmits or predicts the phase a second time with a phase found by Griffin–Lim.
     griffin_lim: bool = False
     #: Codecs beside the systems, with their bit rates, as `nac.evaluation.codecs.parse_codecs` reads them.
     codecs: tuple[str, ...] = ("nac:1,3,6,12,24",)
 
     def __post_init__(self) -> None:
+        check(self)
         names = [system.name for system in self.systems]
         for name in names:
             if names.count(name) > 1:
@@ -202,14 +175,6 @@ class StudyConfig:
             raise OptionError("the study has no system")
         if len({system.sample_rate for system in self.systems}) > 1:
             raise OptionError("all systems of a study need the same sample_rate")
-        if not (
-            self.minutes > 0
-            and self.clip_seconds > 0
-            and min(self.clips, self.examples) >= 0
-            and self.clips
-            and min(self.steps, self.max_files, self.max_seconds) >= 0
-        ):
-            raise OptionError("minutes, clips and clip_seconds must be above 0, and no limit below 0")
 
     @property
     def sample_rate(self) -> int:
@@ -238,7 +203,7 @@ def read_study(path: Path) -> StudyConfig:
     except OSError as error:
         raise OptionError(f"cannot read the study {path}: {error.strerror or error}") from None
     except ValueError as error:
-        raise OptionError(f"{path} is no TOML file: {error}") from None
+        raise OptionError(f"{path} is not a TOML file: {error}") from None
     try:
         return make_study({"name": path.stem, **values})
     except OptionError as error:
@@ -271,37 +236,8 @@ def make_study(values: Mapping[str, Any]) -> StudyConfig:
             parts = [str(own["name"])] if "name" in own else []
             parts += [f"{key} {_shown(value)}" for key, value in chosen.items()]
             name = " ".join(parts) or "system"
-            systems.append(build(SystemConfig, {**defaults, **own, **chosen, "name": name}, name))
-    study: StudyConfig = build(StudyConfig, {**rest, "systems": tuple(systems)}, "study")
-    return study
-
-
-def build(kind: type[Any], values: Any, where: str) -> Any:
-    """A dataclass from plain values; raises `OptionError` for unknown fields and values of a wrong kind."""
-    hints = typing.get_type_hints(kind)
-    known = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-    out = {}
-    for key, value in _table(values, where).items():
-        if key not in known:
-            raise OptionError(f"{where}: there is no setting {key!r}; there are {', '.join(known)}")
-        out[key] = _converted(value, known[key], f"{where}: {key}")
-    try:
-        return kind(**out)
-    except TypeError as error:
-        raise OptionError(f"{where}: {error}") from None
-
-
-def _converted(value: Any, hint: Any, where: str) -> Any:
-    if hint == Pairs and isinstance(value, dict):
-        return tuple((str(key), _converted(item, float, where)) for key, item in value.items())
-    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)) and hint != Pairs:
-        return tuple(_converted(item, typing.get_args(hint)[0], where) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
-        return value
-    wanted = "a table of numbers" if hint == Pairs else getattr(hint, "__name__", str(hint))
-    raise OptionError(f"{where} cannot be {value!r}; it must be {wanted}")
+            systems.append(load(SystemConfig, {**defaults, **own, **chosen, "name": name}, name))
+    return load(StudyConfig, {**rest, "systems": tuple(systems)}, "study")
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def parse_features(spec: str, sample_rate: int) -> Features:
 
         kbps = spec.partition(":")[2] or "6"
         if not kbps.isdigit():
-            raise OptionError(f"{spec!r} is no bit rate of nac; write for example nac:6")
+            raise OptionError(f"{spec!r} is not a bit rate of nac; write for example nac:6")
         return NacCodes(Codec.load(), int(kbps))
     if not Path(spec).exists():
         raise OptionError(f"{spec!r} is neither log-mel, nor nac:KBPS, nor the folder of a trained system")

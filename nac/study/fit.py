@@ -117,6 +117,6 @@ def _restore(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) ->
         return int(state["step"]), float(state["spent"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
-            f"{path} is no checkpoint of this system ({str(error).splitlines()[0]}); "
+            f"{path} is not a checkpoint of this system ({str(error).splitlines()[0]}); "
             "remove its folder or choose another"
         ) from None

@@ -103,7 +103,7 @@ def _read(part: Part, data: bytes) -> Values:
     elif part.coding == "max-norm":
         scale = np.frombuffer(data[:head], ">f4").astype(np.float64)
         if not np.isfinite(scale).all():
-            raise DamagedError("the payload is damaged: a scale is no number")
+            raise DamagedError("the payload is damaged: a scale is not a number")
         x = (x - top // 2) / (top // 2) * scale[:, None]
     elif part.coding == "uniform":
         low, width = _range(part)

@@ -53,7 +53,7 @@ class Facts:
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as error:
-            raise OptionError(f"these are no facts of a system: {error}") from None
+            raise OptionError(f"these are not facts of a system: {error}") from None
 
 
 @dataclass

@@ -86,7 +86,7 @@ class System(nn.Module):
         raise NotImplementedError
 
     def beside(self, samples: int, setting: int) -> list[Part]:
-        """The parts of a coded file that are no latents."""
+        """The parts of a coded file that are not latents."""
         return []
 
     # -- learning ------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise WeightsError(f"checkpoint {path} not found; check the path") from error
     except Exception as error:
-        raise WeightsError(f"{path} is no checkpoint that can be read ({str(error).splitlines()[0]})") from error
+        raise WeightsError(f"{path} is not a checkpoint that can be read ({str(error).splitlines()[0]})") from error
     if "model" not in state or "shape" not in state:
-        raise WeightsError(f"{path} is no checkpoint of a training run")
+        raise WeightsError(f"{path} is not a checkpoint of a training run")
     return state

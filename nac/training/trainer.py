@@ -77,7 +77,7 @@ class Trainer:
         self.step = 0
         self.spent = 0.0  # seconds of training before this process
         self.power = 0.0  # latent power of the start
-        self.drift = 0.0  # running mean of the latent power: one loud batch is no divergence
+        self.drift = 0.0  # running mean of the latent power: one loud batch is not a divergence
         self.rng = np.random.default_rng(config.seed + 1 + 1000 * distributed.rank())
         torch.manual_seed(config.seed)
 
@@ -206,7 +206,7 @@ class Trainer:
         """Continue from a checkpoint; with `weights_only` begin another stage from its averaged model.
 
         Raises:
-            WeightsError: the file is no checkpoint of this model's shape.
+            WeightsError: the file is not a checkpoint of this model's shape.
         """
         state = read_checkpoint(path)
         if state["shape"] != self.model.config.to_json():

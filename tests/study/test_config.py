@@ -46,14 +46,14 @@ def test_vary_makes_every_combination_of_every_system() -> None:
 
 @pytest.mark.parametrize(("text", "said"), [
     ("latnt = 3", "no setting 'latnt'"),
-    ("minutes = 'x'", "minutes cannot be 'x'"),
-    ("minutes = 0", "minutes"),
-    ("[defaults]\nlatent = true", "latent cannot be True"),
-    ("[defaults]\nlatent = 64.5", "latent cannot be 64.5"),
-    ("[defaults]\nbits = [1]", "bits must be"),
+    ("minutes = 'x'", "minutes is 'x'; it must be a number"),
+    ("minutes = 0", "minutes is 0; it must be above 0"),
+    ("[defaults]\nlatent = true", "latent is True; it must be a whole number"),
+    ("[defaults]\nlatent = 64.5", "latent is 64.5; it must be a whole number"),
+    ("[defaults]\nbits = [1]", "bits is [1]; it must be a list of values that are each from 2 to 16"),
     ("[defaults]\nrepresentation = 'wavelets'", "one of stft"),
     ("[defaults]\nphase = 'predicted'", "only the representation"),
-    ("[defaults]\nloss = {l3 = 1.0}", "no loss 'l3'"),
+    ("[defaults]\nloss = {l3 = 1.0}", "loss is {'l3': 1.0}; it must be weights"),
     ("[defaults]\nloss = 3", "table of numbers"),
     ("[defaults]\nrepresentation = 'waveform'\narchitecture = 'unet'", "goes with"),
     ("[[system]]\nname = 'a'\n[[system]]\nname = 'a'", "two systems are called 'a'"),
@@ -63,7 +63,7 @@ def test_vary_makes_every_combination_of_every_system() -> None:
     ("[vary]\nlatent = 64", "needs a list"),
     ("system = []", "no system"),
     ("[system]\nname = 'a'", "two brackets"),
-    ("]", "no TOML"),
+    ("]", "not a TOML"),
 ])  # fmt: skip
 def test_what_is_not_possible_is_said_in_one_line(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "study.toml"

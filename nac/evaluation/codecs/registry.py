@@ -19,7 +19,7 @@ def known_codecs() -> dict[str, Codec]:
 def parse_codecs(specs: Iterable[str]) -> list[tuple[Codec, Rates]]:
     """Codecs with their bit rates from texts `NAME` or `NAME:KBPS,KBPS`; without rates, the codec's usual ones.
 
-    Raises `OptionError` for a name that is no codec or a rate that is no number above 0.
+    Raises `OptionError` for a name that is not a codec or a rate that is not a number above 0.
 
     >>> [(codec.name, rates) for codec, rates in parse_codecs(["opus:6,12", "flac"])]
     [('opus', (6.0, 12.0)), ('flac', (0,))]
@@ -35,11 +35,11 @@ def parse_codecs(specs: Iterable[str]) -> list[tuple[Codec, Rates]]:
 
 
 def parse_rates(text: str) -> Rates:
-    """Bit rates in kbps from a text such as `6,12`. Raises `OptionError` if they are no numbers above 0."""
+    """Bit rates in kbps from a text such as `6,12`. Raises `OptionError` if they are not numbers above 0."""
     try:
         rates = tuple(float(part) for part in text.split(","))
     except ValueError:
         rates = ()
     if not rates or not all(0 < rate < 10_000 for rate in rates):
-        raise OptionError(f"{text!r} is no list of bit rates; write for example 6,12")
+        raise OptionError(f"{text!r} is not a list of bit rates; write for example 6,12")
     return rates

@@ -140,7 +140,7 @@ def listening_page(
     """The page. `mushra`: rate all versions of every clip; `abx`: names of versions to be told from the reference in
     every clip, each `abx_trials` times.
 
-    Raises `OptionError` if there is nothing to do or a name in `abx` is no version.
+    Raises `OptionError` if there is nothing to do or a name in `abx` is not a version.
     """
     if not items:
         raise OptionError("a listening test needs at least one clip")

@@ -222,4 +222,4 @@ def _number(text: str, path: Path) -> float:
     try:
         return float(text)
     except ValueError:
-        raise FormatError(f"{path}: {text!r} is no rating") from None
+        raise FormatError(f"{path}: {text!r} is not a rating") from None

@@ -132,7 +132,7 @@ def score(
     A score is None where it is undefined (silence, a clip too short, samples that are not finite), infinite where the
     signals are equal and the score is a ratio to their difference; it is missing where its package is not installed.
 
-    Raises `AudioError` for shapes that do not fit, `OptionError` for a name that is no metric.
+    Raises `AudioError` for shapes that do not fit, `OptionError` for a name that is not a metric.
 
     >>> tone = np.sin(np.arange(2400) / 5).astype(np.float32)
     >>> round(score(tone, tone / 2, 24000, metrics=["snr"])["snr"], 4)

@@ -1,8 +1,8 @@
 """What becomes of the voice's pitch: frames that stay voiced, and how far their pitch is off.
 
 Pitch is tracked by Harvest (Morise, "Harvest: a high-performance fundamental frequency estimator from speech signals",
-2017; package pyworld), which has no weights and is no part of the codec. Both functions take two aligned signals of one
-channel and equal length, `[samples]`, at any sample rate.
+2017; package pyworld), which has no weights and is not part of the codec. Both functions take two aligned signals of
+one channel and equal length, `[samples]`, at any sample rate.
 """
 
 from __future__ import annotations

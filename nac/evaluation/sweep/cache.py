@@ -52,7 +52,7 @@ class Cache:
             return None
 
     def write(self, key: str, suffix: str, data: bytes) -> None:
-        """Store bytes; a full or read-only disk is no error, the result is then computed again next time."""
+        """Store bytes; a full or read-only disk is not an error: the result is then computed again next time."""
         if self.folder is None:
             return
         path = self._path(key, suffix)

@@ -45,7 +45,7 @@ def load_corpus(folder: Path, sample_rate: int) -> Corpus:
         AudioError: the folder is missing or holds no audio that can be read.
     """
     if not folder.is_dir():
-        raise AudioError(f"{folder} is no folder; give a folder of audio files to train on")
+        raise AudioError(f"{folder} is not a folder; give a folder of audio files to train on")
     corpus = Corpus(sample_rate)
     clips: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
