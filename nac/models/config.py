@@ -3,8 +3,8 @@
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any
 
+from nac.config import load
 from nac.errors import WeightsError
 
 
@@ -127,12 +127,12 @@ class ModelConfig:
         'other'
         """
         try:
-            values: dict[str, Any] = json.loads(text)
-            config = cls(**{key: to_tuples(value) for key, value in values.items()})
-        except (ValueError, TypeError, AttributeError) as error:
-            raise WeightsError(
-                "the weights hold a model config that this version cannot read; update nac or use other weights"
-            ) from error
+            values = json.loads(text)
+        except ValueError as error:
+            raise WeightsError("the weights hold a damaged model config; use other weights") from error
+        config = load(
+            cls, values, "the weights hold a model config that this version cannot read, update nac", WeightsError
+        )
         try:
             config.validate()
         except (TypeError, IndexError) as error:
@@ -179,8 +179,3 @@ class ModelConfig:
         )
         if not ok:
             raise WeightsError("the weights describe a model whose sizes do not fit each other; use other weights")
-
-
-def to_tuples(value: Any) -> Any:
-    """Convert lists, at any depth, to the tuples that frozen configs hold; JSON has no tuples."""
-    return tuple(to_tuples(item) for item in value) if isinstance(value, list) else value
