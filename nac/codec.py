@@ -1,4 +1,4 @@
-"""Audio in, `.nac` out, and back: the one room that knows both the model and the format.
+"""Audio in, `.nac` out, and back: the one module that uses both the model and the format.
 
 A one-shot call is a stream of one piece: `Codec.encode` pushes everything into a `StreamEncoder` at once.
 """
@@ -35,7 +35,13 @@ Tags = tuple[tuple[str, str], ...]
 
 
 class Codec:
-    """A loaded model. Made by `Codec.load`.
+    """A loaded model; made by `Codec.load`.
+
+    Attributes:
+        model: the network.
+        path: of the weights file.
+        fingerprint: of the model's codebooks; files name it.
+        generation: how often the decoder was improved for the same codebooks.
 
     >>> codec = Codec.load()
     >>> tone = np.sin(np.arange(24_000) / 24_000 * 2 * np.pi * 440).astype(np.float32) * 0.5
@@ -46,6 +52,7 @@ class Codec:
     """
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
+        """Load a weights file; see `load`."""
         model, notes = load_model(path)
         try:
             self.model = model.to(torch.device(device))
@@ -58,9 +65,12 @@ class Codec:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None, device: str = "cpu", threads: int | None = None) -> Codec:
-        """Load weights: the ones that came with the package, or a file made by training.
+        """Load weights.
 
-        `threads` sets how many CPU threads torch uses in this process.
+        Args:
+            path: of a weights file; None: the packaged one.
+            device: as torch names it: cpu, cuda, cuda:1 and so on.
+            threads: CPU threads that torch uses in this process; None: as it is.
 
         Raises:
             WeightsError: no such file, or no usable weights in it.
@@ -74,17 +84,17 @@ class Codec:
 
     @property
     def model_name(self) -> str:
-        """Name of the model, as files carry it."""
+        """Name of the model, as in the header of files."""
         return self.model.config.name
 
     @property
     def sample_rate(self) -> int:
-        """Rate of the model in Hz; other rates are converted."""
+        """Sample rate of the model in Hz; audio of other rates is converted."""
         return self.model.config.sample_rate
 
     @property
     def hop(self) -> int:
-        """Samples of a frame at `sample_rate`."""
+        """Samples per frame at `sample_rate`."""
         return self.model.config.hop
 
     # -- arrays ------------------------------------------------------------------------------------------------
@@ -98,15 +108,21 @@ class Codec:
         tags: Tags = (),
         entropy: bool | None = None,
     ) -> bytes:
-        """`[channels, samples]` or `[samples]`, 1 or 2 channels, full scale −1..1, to the bytes of a `.nac` file.
+        """Encode audio to the bytes of a `.nac` file.
 
-        `entropy`: code without loss in fewer bytes, about a sixth less, at some cost in time; None: where the weights
-        have tables for it.
+        Args:
+            audio: `[channels, samples]` or `[samples]`, 1 or 2 channels, full scale −1..1.
+            sample_rate: in Hz.
+            kbps: whole number from 1 to 24, over all channels.
+            effort: "fast", "default", "best", or paths of the codebook search, 1 to 64.
+            tags: (key, value) pairs.
+            entropy: code without loss in about a sixth fewer bytes, at some cost in time; None: where the weights have
+                tables for it.
 
         Raises:
-            AudioError: another shape, or values that are no finite numbers.
-            OptionError: `kbps` is no whole number from 1 to 24, or `effort` none that there is.
-            WeightsError: there are no tables for the entropy coding beside the weights.
+            AudioError: another shape, or values that are not finite.
+            OptionError: `kbps`, `effort` or `tags` is not possible.
+            WeightsError: the weights have no tables for the entropy coding.
         """
         samples = _two_dimensional(audio)
         stream = StreamEncoder(
@@ -115,10 +131,16 @@ class Codec:
         return stream.push(samples) + stream.flush()
 
     def decode(self, data: bytes) -> tuple[Samples, int]:
-        """The bytes of a `.nac` file to float32 `[channels, samples]` and their rate; lost blocks are concealed.
+        """Decode the bytes of a `.nac` file; lost blocks are concealed.
+
+        Args:
+            data: the whole file.
+
+        Returns:
+            float32 `[channels, samples]`, full scale 1, and their sample rate in Hz.
 
         Raises:
-            FormatError: this is no `.nac` file that can be read.
+            FormatError: this is not a `.nac` file that can be read.
             WeightsError: it was made with other weights.
         """
         stream = io.BytesIO(data)
@@ -130,10 +152,21 @@ class Codec:
     def encode_codes(
         self, audio: npt.NDArray[np.floating], sample_rate: int, kbps: int = 6, effort: str | int = "default"
     ) -> npt.NDArray[np.int16]:
-        """Codes `[channels, codebooks, frames]`, 50 frames a second; in stereo the channels are mid and side, and
-        −1 marks codebooks that a channel does without in that second.
+        """Encode audio to codes.
 
-        Raises as `encode` does.
+        Args:
+            audio: as in `encode`.
+            sample_rate: as in `encode`.
+            kbps: as in `encode`.
+            effort: as in `encode`.
+
+        Returns:
+            int16 `[channels, codebooks, frames]`, 50 frames per second; in stereo the channels are mid and side, and
+            −1 marks codebooks that a channel does not have in that second.
+
+        Raises:
+            AudioError: as `encode`.
+            OptionError: as `encode`.
         """
         samples = _two_dimensional(audio)
         codebooks = codebooks_for(kbps)
@@ -149,7 +182,13 @@ class Codec:
         return np.concatenate(out, 2)
 
     def decode_codes(self, codes: npt.NDArray[np.integer]) -> Samples:
-        """Codes as `encode_codes` gives them to `[channels, (frames − 1) · 480]` samples at 24 kHz.
+        """Decode codes.
+
+        Args:
+            codes: `[channels, codebooks, frames]`, as `encode_codes` returns them.
+
+        Returns:
+            float32 `[channels, (frames − 1) · hop]` at `sample_rate`.
 
         Raises:
             OptionError: not of shape `[1 or 2, 0 to 48, frames]`, or codes outside −1..1023.
@@ -175,11 +214,21 @@ class Codec:
         entropy: bool | None = None,
         verify: bool = False,
     ) -> Metadata:
-        """Encode an audio file, or "-" for standard input, to a file, which appears when it is complete, or "-".
+        """Encode an audio file.
 
-        `progress` is called with the seconds of audio read so far. With `verify` every block is read back from the
-        file, decoded and compared with what was coded, and the target appears only if nothing differs. Returns the
-        file's metadata.
+        Args:
+            source: path of the audio file, or "-" for standard input.
+            target: path of the `.nac` file, which appears when it is complete, or "-" for standard output.
+            kbps: as in `encode`.
+            effort: as in `encode`.
+            tags: (key, value) pairs.
+            progress: called with the seconds of audio read so far.
+            entropy: as in `encode`.
+            verify: read back every block from the file, decode it and compare it with what was coded; the target
+                appears only if nothing differs.
+
+        Returns:
+            The metadata of the file.
 
         Raises:
             AudioError: the source cannot be read, or has more than 2 channels.
@@ -218,13 +267,22 @@ class Codec:
         duration: float | None = None,
         progress: Progress | None = None,
     ) -> DecodeReport:
-        """Decode a `.nac` file, or "-", to an audio file, which appears when it is complete, or "-" (WAV).
+        """Decode a `.nac` file.
 
-        `format` and `subtype` as `AudioWriter` takes them; `start` and `duration` in seconds choose a part, of which
-        only the blocks needed are read. `progress` is called with the seconds of audio written.
+        Args:
+            source: path of the file, or "-" for standard input.
+            target: path of the audio file, which appears when it is complete, or "-" for WAV on standard output.
+            format: as `AudioWriter` takes it.
+            subtype: as `AudioWriter` takes it.
+            start: where the part to decode begins, in seconds; of a file only the blocks needed are read.
+            duration: of that part, in seconds; None: to the end.
+            progress: called with the seconds of audio written.
+
+        Returns:
+            What was decoded, and the damage found.
 
         Raises:
-            FormatError: the source is no `.nac` file that can be read. Damaged blocks are in the report instead.
+            FormatError: the source is not a `.nac` file that can be read. Damaged blocks are in the report instead.
             WeightsError: it was made with other weights.
             AudioError: the target cannot be written as asked.
             OSError: the source cannot be opened.

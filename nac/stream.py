@@ -31,12 +31,12 @@ PREROLL = 32
 CONCEALED = 500
 #: Blocks read ahead in a file that is decoded to its end.
 AHEAD = 255
-#: Seconds that are made up where the end of a file is missing; if more is, the sound ends where the file does.
+#: Most seconds that are concealed where the end of a file is missing; if more is, the sound ends where the file does.
 MISSING_END = 60
 
 
 class LoadedModel(Protocol):
-    """What streams need of a `nac.Codec`."""
+    """The attributes of a `nac.Codec` that streams use."""
 
     model: NacModel
     fingerprint: int
@@ -45,7 +45,13 @@ class LoadedModel(Protocol):
 
 @dataclass
 class DecodeReport:
-    """What decoding found: `damage` lists what was lost; times are in seconds of the whole file."""
+    """Result of decoding.
+
+    Attributes:
+        metadata: of the file.
+        samples: per channel, that were decoded.
+        damage: what was lost.
+    """
 
     metadata: Metadata
     samples: int = 0
@@ -53,7 +59,7 @@ class DecodeReport:
 
     @property
     def damaged_times(self) -> list[tuple[float, float]]:
-        """(start, end) of each stretch of lost audio, in seconds."""
+        """(start, end) of each stretch of lost audio, in seconds of the whole file."""
         return [item.seconds(self.metadata.frame_rate) for item in self.damage if item.frames]
 
 
@@ -78,6 +84,23 @@ class StreamEncoder:
         samples: int | None = None,
         entropy: bool | None = None,
     ) -> None:
+        """An encoder for one file.
+
+        Args:
+            codec: the loaded model.
+            sample_rate: of the samples, in Hz.
+            channels: 1 or 2.
+            kbps: whole number from 1 to 24, over all channels.
+            effort: "fast", "default", "best", or paths of the codebook search, 1 to 64.
+            tags: (key, value) pairs.
+            samples: per channel, of the whole signal, if known; the header then states it, and no end block follows.
+            entropy: whether to entropy code; None: if the weights have tables for it.
+
+        Raises:
+            OptionError: `kbps`, `effort` or `tags` is not possible.
+            AudioError: the number of channels is not.
+            WeightsError: `entropy` is set, and the weights have no tables.
+        """
         codebooks, config = codebooks_for(kbps), codec.model.config
         kbps = int(kbps)
         if entropy is None:
@@ -105,19 +128,25 @@ class StreamEncoder:
         )
         self._writer = BlockWriter(self.metadata, TableLibrary(*tables))
         self._begun = False
-        #: Told the codes of every block, before its bytes are returned.
+        #: Called with the codes of every block before its bytes are returned.
         self.on_coded: Callable[[CodedFrames], None] | None = None
 
     def push(self, samples: Samples) -> bytes:
-        """Take samples; return the bytes that are ready, maybe none.
+        """Add samples.
+
+        Args:
+            samples: `[channels, n]`, full scale 1.
+
+        Returns:
+            The bytes that are ready, maybe none.
 
         Raises:
-            AudioError: another number of channels, or values that are no finite numbers.
+            AudioError: another number of channels, or values that are not finite.
         """
         if samples.ndim != 2 or samples.shape[0] != self.metadata.channels:
             raise AudioError(f"expected samples of shape [{self.metadata.channels}, n], got {list(samples.shape)}")
         if not np.isfinite(samples).all():
-            raise AudioError("the samples contain values that are no finite numbers; replace them first")
+            raise AudioError("the samples contain values that are not finite; replace them first")
         self.samples += samples.shape[1]
         return self._head() + self._blocks(self._frames.push(self._resampler.push(samples)))
 
@@ -134,11 +163,15 @@ class StreamEncoder:
         return self._head() + self._blocks(rest)
 
     def end(self) -> bytes:
-        """What follows the last block: the end block of a stream whose length was not known at the start."""
+        """Return the end block, which is empty where the length was known at the start."""
         return self._writer.end(self.samples)
 
     def flush(self) -> bytes:
-        """The rest of the file."""
+        """Return the rest of the file.
+
+        Raises:
+            AudioError: `samples` were announced, and others came.
+        """
         return self.finish() + self.end()
 
     def _head(self) -> bytes:
@@ -155,13 +188,18 @@ class StreamEncoder:
 
 
 class StreamDecoder:
-    """Blocks of a `.nac` file in, samples `[channels, n]` at the original rate out.
-
-    Raises:
-        WeightsError: the file was made with other weights.
-    """
+    """Blocks of a `.nac` file in, samples `[channels, n]` at the original sample rate out."""
 
     def __init__(self, codec: LoadedModel, metadata: Metadata) -> None:
+        """A decoder for one file.
+
+        Args:
+            codec: the loaded model.
+            metadata: of the file.
+
+        Raises:
+            WeightsError: the file was made with other weights.
+        """
         config = codec.model.config
         if metadata.fingerprint != codec.fingerprint:
             raise WeightsError(
@@ -184,35 +222,44 @@ class StreamDecoder:
     def _start(self, first_frame: int) -> None:
         self._frames = FrameDecoder(self._model, self.metadata.channels, first_frame)
         self._resampler = Resampler(self._model.config.sample_rate, self.metadata.sample_rate, self.metadata.channels)
-        #: Samples that are still to come, where that is known.
-        self._left = self.metadata.samples
-        if self._left is not None:
-            self._left -= first_frame * self.metadata.sample_rate // self.metadata.frame_rate
+        #: Samples still to be returned, where that is known.
+        self._remaining = self.metadata.samples
+        if self._remaining is not None:
+            self._remaining -= first_frame * self.metadata.sample_rate // self.metadata.frame_rate
 
     def push(self, item: Block | Damage) -> Samples:
-        """A block, or the news of its loss, to the samples that are ready."""
+        """Decode a block, or conceal its loss; return the samples that are ready."""
         if isinstance(item, Damage):
             self.report.damage.append(item)
             return self._out(self._frames.conceal(item.frames))
         return self._out(self._frames.push(item.codes))
 
     def flush(self) -> Samples:
-        """The samples that are left in the rate conversion."""
+        """Return the last samples, from the sample rate conversion."""
         return self._cut(self._resampler.flush())
 
     def _out(self, samples: Samples) -> Samples:
         return self._cut(self._resampler.push(samples))
 
     def _cut(self, samples: Samples) -> Samples:
-        if self._left is not None:
-            samples = samples[:, : self._left]
-            self._left -= samples.shape[1]
+        if self._remaining is not None:
+            samples = samples[:, : self._remaining]
+            self._remaining -= samples.shape[1]
         return samples
 
     def read(self, stream: BinaryIO, first: int = 0, count: int | None = None) -> Iterator[Samples]:
-        """Decode the blocks that follow in `stream`: samples from `first` on, `count` of them or all there are.
+        """Decode the blocks that follow in a stream; of a file, only those that are needed are read.
 
-        In a file that can be sought, only the blocks that are needed are read.
+        Args:
+            stream: stands at the first block.
+            first: the first sample to return.
+            count: samples to return; None: all that follow.
+
+        Yields:
+            `[channels, n]` samples.
+
+        Raises:
+            FormatError: the tables of an entropy coded file are not here.
         """
         # Nobody waits for a block of a file; a pipe may be live.
         ahead = AHEAD if count is None and is_seekable(stream) and self.metadata.coding in ENTROPY_CODINGS else 0
@@ -236,7 +283,7 @@ class StreamDecoder:
         yield _window(rest, position, first, end)
 
     def _pieces(self, items: Iterable[Block | Damage]) -> Iterator[Samples]:
-        """As `push`, but what is lost comes in pieces too: it may be most of a long file."""
+        """As `push`, but concealment comes in pieces too: it may be most of a long file."""
         for item in items:
             if isinstance(item, Damage):
                 self.report.damage.append(item)

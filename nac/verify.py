@@ -1,4 +1,4 @@
-"""A second look while encoding: what was written is read back from the file, decoded and compared."""
+"""Verification while encoding: what was written is read back from the file, decoded and compared."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ class Verifier:
     Every block is read back through a file handle of its own, by the reader that decoding uses: its checksum must be
     right, its codes those that the encoder chose, and the sound decoded from them finite. `finish` then reads the whole
     file again, from the disk where the system allows it. As a context manager it closes its handle.
-
-    Methods raise DamagedError, in one line that names `name`, when anything differs.
     """
 
     def __init__(self, codec: LoadedModel, encoder: StreamEncoder, unfinished: Path, name: str) -> None:
+        """Begin before the encoder has coded anything.
+
+        Args:
+            codec: the loaded model.
+            encoder: its `on_coded` is taken over.
+            unfinished: the file that it writes.
+            name: what messages call the file.
+        """
         self._codec = codec
         self._path = unfinished
         self._name = name
@@ -42,23 +48,33 @@ class Verifier:
         self._decoded = 0
 
     def __enter__(self) -> Verifier:
+        """The verifier itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the file handle."""
         self._file.close()
 
     def follow(self) -> None:
-        """Verify the blocks written, and flushed, since the last call."""
+        """Verify the blocks written, and flushed, since the last call.
+
+        Raises:
+            DamagedError: something differs.
+        """
         try:
             while self._expected:
                 self._block(self._expected.popleft())
         except NacError as error:
-            raise self._refused(error) from error
+            raise self._named(error) from error
 
     def finish(self, metadata: Metadata) -> None:
-        """Verify the complete file: its header, its length and, once more, all checksums."""
+        """Verify the complete file: its header, its length and, once more, all checksums.
+
+        Raises:
+            DamagedError: something differs.
+        """
         try:
             if self._reading is not None:
                 self._count(self._reading[1].flush())
@@ -74,7 +90,7 @@ class Verifier:
             if not samples - 1 <= self._decoded <= samples + 2 * frame:
                 raise DamagedError(f"it decodes to {self._decoded} samples instead of {samples}")
         except NacError as error:
-            raise self._refused(error) from error
+            raise self._named(error) from error
 
     def _block(self, expected: CodedFrames) -> None:
         if self._reading is None:
@@ -94,10 +110,10 @@ class Verifier:
 
     def _count(self, samples: npt.NDArray[np.float32]) -> None:
         if not np.isfinite(samples).all():
-            raise DamagedError("it decodes to values that are no numbers")
+            raise DamagedError("it decodes to values that are not finite")
         self._decoded += samples.shape[1]
 
-    def _refused(self, error: NacError) -> DamagedError:
+    def _named(self, error: NacError) -> DamagedError:
         return DamagedError(f"{self._name} was not kept: what was written does not read back ({error})")
 
 

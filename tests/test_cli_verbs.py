@@ -264,7 +264,7 @@ class TestDecode:
         [
             (None, "no file a.nac"),
             (b"", "empty"),
-            (b"RIFF" + bytes(100), "no .nac file"),
+            (b"RIFF" + bytes(100), "not a .nac file"),
             (b"NAC\x01\0\0", "ends inside its header"),
             (b"NAC\x02" + bytes(100), "format version 2"),
             (b"NAC\x01\xff\xff\xff\xff\x06" + bytes(100), "4294967295 bytes of metadata"),

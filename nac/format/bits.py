@@ -23,7 +23,11 @@ def packed_bytes(count: int, bits: int) -> int:
 
 
 def pack_codes(codes: npt.NDArray[np.integer], bits: int) -> bytes:
-    """Pack codes `[count]` (0 to 2**bits - 1) into bytes, padded with zero bits to a whole byte.
+    """Pack codes into bytes, padded with zero bits to a whole byte.
+
+    Args:
+        codes: `[count]`, each from 0 to 2**bits - 1.
+        bits: of a code.
 
     >>> pack_codes(np.array([1, 1023]), 10).hex()
     '007ff0'
@@ -32,7 +36,18 @@ def pack_codes(codes: npt.NDArray[np.integer], bits: int) -> bytes:
 
 
 def unpack_codes(data: bytes | memoryview, count: int, bits: int) -> Codes:
-    """The first `count` codes, uint16 `[count]`, in bytes made by `pack_codes`. Raises DamagedError on too few bytes.
+    """Unpack bytes made by `pack_codes`.
+
+    Args:
+        data: at least the bytes of `count` codes.
+        count: codes to unpack.
+        bits: of a code.
+
+    Returns:
+        The first codes, uint16 `[count]`.
+
+    Raises:
+        DamagedError: there are too few bytes.
 
     >>> unpack_codes(bytes.fromhex("007ff0"), 2, 10).tolist()
     [1, 1023]

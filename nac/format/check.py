@@ -1,4 +1,4 @@
-"""Is a file sound, and what does it hold? Reads every byte and verifies every checksum, without unpacking a code."""
+"""Is a file intact, and what does it hold? Reads every byte and verifies every checksum, without unpacking a code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ READ_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found.
+    """Result of `check`.
 
-    version: 0 or 1; metadata: None for version 0; kbps: the nominal bit rate; total_bytes: of the file; payload_bytes:
-    of the codes in intact blocks; intact_blocks, damaged_blocks: numbers, the latter as far as known; frames: in blocks
-    and as damage, 0 for version 0; lost_frames: of those, the lost ones; samples: per channel, None if the file does
-    not tell; damage: where and why, the first 1000; duration: seconds, estimated where `samples` is None.
+    Attributes:
+        version: of the format, 0 or 1.
+        metadata: None for version 0.
+        kbps: the nominal bit rate.
+        total_bytes: of the file.
+        payload_bytes: of the codes in intact blocks.
+        intact_blocks: how many.
+        damaged_blocks: how many, as far as known.
+        frames: in blocks and as damage; 0 for version 0.
+        lost_frames: those of `frames` that are lost.
+        samples: per channel; None if the file does not state it.
+        damage: where and why; the first 1000.
+        duration: in seconds, estimated where `samples` is None.
     """
 
     version: int
@@ -41,21 +50,21 @@ class Report:
 
     @property
     def intact(self) -> bool:
-        """Whether nothing is wrong, as far as can be told: version 0 has no checksums."""
+        """Whether no damage was found; version 0 has no checksums, so in it none can be."""
         return not self.damage
 
     @property
     def payload_kbps(self) -> float | None:
-        """The bit rate of the codes alone; None without duration."""
+        """Bit rate of the codes alone, in kbps; None without duration."""
         return self._rate(self.payload_bytes)
 
     @property
     def total_kbps(self) -> float | None:
-        """The bit rate of the whole file; None without duration."""
+        """Bit rate of the whole file, in kbps; None without duration."""
         return self._rate(self.total_bytes)
 
     def damage_seconds(self, damage: Damage) -> tuple[float, float]:
-        """When the sound that is lost by one of `damage` begins and ends."""
+        """When the sound that is lost by one of `damage` begins and ends, in seconds."""
         return damage.seconds(self.metadata.frame_rate if self.metadata else 1)
 
     def _rate(self, size: int) -> float | None:
@@ -65,8 +74,15 @@ class Report:
 def check(source: str | os.PathLike[str] | BinaryIO) -> Report:
     """Read a file or binary stream from its header to its end.
 
-    Damaged blocks are reported. Raises FormatError if this is no `.nac` file or a newer one, and DamagedError if its
-    metadata are damaged.
+    Args:
+        source: a path, or a stream at the start of the file.
+
+    Returns:
+        What the file holds, and the damage found.
+
+    Raises:
+        FormatError: this is not a `.nac` file, or one of a newer version.
+        DamagedError: its metadata are damaged.
 
     >>> import io
     >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, fingerprint=7, model="test")

@@ -1,4 +1,4 @@
-"""What is left of codes when codebooks are dropped."""
+"""Dropping codebooks from codes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from nac.format.layout import split_codebooks
 
 
 def first_codebooks(codes: Codes, lags: Sequence[int], channels: int, codebooks: int) -> Codes:
-    """Of codes `[blocks, frames, codebooks]`, those that are left when the bit rate is lowered to `codebooks`.
+    """Keep the codes of a lower bit rate.
 
-    lags: the side lag of each block.
+    Args:
+        codes: `[blocks, frames, codebooks]`, mid before side.
+        lags: side lag of each block.
+        channels: 1 or 2.
+        codebooks: how many to keep, over all channels.
+
+    Returns:
+        Codes `[blocks, frames, codebooks]`.
 
     >>> codes = np.array([[[0, 1, 2, 3, 4, 5]]], np.uint16)
     >>> first_codebooks(codes, [0], 1, 4).tolist(), first_codebooks(codes, [2], 2, 4).tolist()

@@ -1,5 +1,7 @@
 """CRC-32 run backwards: solve for the number of a block, which its checksum covers but the file does not store.
 
+Own code, because CRC libraries compute checksums and do not solve for a part of the input.
+
 Trying numbers would be hopeless; but CRC-32 is linear. Write S(s, n) for the register s after n zero bytes. With P[k]
 the register after the first k bytes of some data (beginning with zero), a window of n bytes at k that was entered with
 register x leaves it as S(x ^ P[k], n) ^ P[k + n]. That is known (the stored checksum), and S can be undone: hence x,

@@ -15,7 +15,7 @@ from nac.format.version0 import Version0, parse_version0
 MAGIC = b"NAC"
 VERSION = 1
 HOP = 480
-"""Samples of a frame at the rate of the model, which is `frame_rate * HOP`."""
+"""Samples of a frame at the sample rate of the model, which is `frame_rate * HOP` Hz."""
 MAX_METADATA = 1 << 20
 MAX_FIELDS = 4096
 UNKNOWN_SAMPLES = (1 << 40) - 1
@@ -63,10 +63,16 @@ RANGES = {
 
 
 def frame_count(samples: int, sample_rate: int, frame_rate: int = 50, hop: int = HOP) -> int:
-    """Frames that code `samples` samples (per channel) of a signal at `sample_rate` Hz; none for an empty signal.
+    """Number of frames that code a signal; 0 for an empty signal.
 
-    The samples are counted at the model's rate, `frame_rate * hop` Hz, rounded up, then cut into frames of `hop`
+    The samples are counted at the model's rate, `frame_rate * hop` Hz, rounded up, then divided into frames of `hop`
     samples, rounded up; one more frame completes the overlap of the last one.
+
+    Args:
+        samples: per channel.
+        sample_rate: of the signal, in Hz.
+        frame_rate: frames per second.
+        hop: samples of a frame at the model's rate.
 
     >>> frame_count(0, 24000), frame_count(1, 24000), frame_count(24000, 24000), frame_count(44100, 44100)
     (0, 2, 51, 51)
@@ -79,14 +85,22 @@ def frame_count(samples: int, sample_rate: int, frame_rate: int = 50, hop: int =
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a `.nac` file says about itself. Raises OptionError when a value is outside its range.
+    """The header fields of a `.nac` file.
 
-    sample_rate: Hz of the original signal (1 to 16,777,215); samples: per channel at that rate (to 2**40 - 2), None
-    when unknown while the header was written; kbps: nominal bit rate over all channels (1 to 255); codebooks: over
-    all channels (1 to 255); fingerprint: of the model's quantizer (32 bits); model: its name (255 bytes of UTF-8 at
-    most); frame_rate: frames a second; bits: of a code (1 to 16); block_frames: frames of every block but the last;
-    coding: 0 packed, others as in `nac.format.layout`; tags: (key, value) pairs in order; extra: (type, value) of
-    other extension fields, kept as is.
+    Attributes:
+        sample_rate: in Hz, of the original signal (1 to 16,777,215).
+        channels: 1 or 2.
+        samples: per channel at that rate (to 2**40 - 2); None if unknown when the header was written.
+        kbps: nominal bit rate over all channels (1 to 255).
+        codebooks: over all channels (1 to 255).
+        fingerprint: of the model's quantizer (32 bits).
+        model: name of the model (255 bytes of UTF-8 at most).
+        frame_rate: frames per second.
+        bits: of a code (1 to 16).
+        block_frames: frames of every block but the last (1 to 255).
+        coding: of the payload: 0 packed, others as in `nac.format.layout`.
+        tags: (key, value) pairs in order.
+        extra: (type, value) of other extension fields, kept as they are.
 
     >>> Metadata(sample_rate=44100, channels=1, samples=44100, kbps=6, codebooks=12, fingerprint=7, model="m").frames
     51
@@ -107,6 +121,11 @@ class Metadata:
     extra: tuple[tuple[int, bytes], ...] = ()
 
     def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            OptionError: a value is outside its range.
+        """
         for name, (low, high) in RANGES.items():
             # Whatever counts as an integer, such as those of NumPy, is stored as one of Python.
             object.__setattr__(self, name, _integer(getattr(self, name), name, low, high))
@@ -123,22 +142,22 @@ class Metadata:
 
     @property
     def frames(self) -> int | None:
-        """Frames of the file, or None while the number of samples is unknown."""
+        """Number of frames; None while the number of samples is unknown."""
         return None if self.samples is None else frame_count(self.samples, self.sample_rate, self.frame_rate)
 
     @property
     def blocks(self) -> int | None:
-        """Blocks of the file, or None while the number of samples is unknown."""
+        """Number of blocks; None while the number of samples is unknown."""
         return None if self.frames is None else -(-self.frames // self.block_frames)
 
     @property
     def duration(self) -> float | None:
-        """Seconds, or None while the number of samples is unknown."""
+        """In seconds; None while the number of samples is unknown."""
         return None if self.samples is None else self.samples / self.sample_rate
 
     @property
     def tables(self) -> int | None:
-        """The fingerprint of the tables that the codes are entropy coded with, None if the file names none."""
+        """Fingerprint of the tables that the codes are entropy coded with; None if the file does not name any."""
         values = [value for kind, value in self.extra if kind == TABLES]
         return int.from_bytes(values[0], "big") if len(values) == 1 and len(values[0]) == 4 else None
 
@@ -198,8 +217,9 @@ def read_exactly(stream: BinaryIO, count: int) -> bytes:
 def read_header(stream: BinaryIO) -> Metadata:
     """Read the header and metadata; the stream is left at the first block.
 
-    Raises FormatError if this is no `.nac` file, one of version 0 or one newer than this program, and DamagedError if
-    the header or metadata is damaged or cut short.
+    Raises:
+        FormatError: this is not a `.nac` file, or one of version 0 or of a newer version.
+        DamagedError: the header or metadata is damaged or cut short.
 
     >>> import io
     >>> meta = Metadata(44100, 1, 44100, kbps=6, codebooks=12, fingerprint=7, model="test", tags=(("TITLE", "Rain"),))
@@ -213,12 +233,12 @@ def read_header(stream: BinaryIO) -> Metadata:
 
 
 def read_any_header(stream: BinaryIO) -> Metadata | Version0:
-    """As `read_header`, but a version 0 file is described instead of refused; the stream is left at its payload."""
+    """As `read_header`, but describe a version 0 file instead of raising; the stream is left at its payload."""
     start = read_exactly(stream, HEADER_BYTES)
     if not start:
-        raise FormatError("the file is empty, so it is no .nac file")
+        raise FormatError("the file is empty, so it is not a .nac file")
     if start[:3] != MAGIC[: len(start)]:
-        raise FormatError(f"this is no .nac file: it begins with {start[:3]!r} instead of {MAGIC!r}")
+        raise FormatError(f"this is not a .nac file: it begins with {start[:3]!r} instead of {MAGIC!r}")
     if len(start) < HEADER_BYTES:
         raise DamagedError("the file ends inside its header, so nothing of it can be decoded")
     header = HEADER.parse(start)

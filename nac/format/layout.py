@@ -14,14 +14,14 @@ ENTROPY = 2
 """Entropy coded in sections."""
 ENTROPY_CODINGS = frozenset({ENTROPY_WHOLE, ENTROPY})
 CODINGS = {PACKED, *ENTROPY_CODINGS}
-"""Codings of the payload that this program knows. For a new one: its number here, its class in `payload.CODERS`."""
+"""Codings of the payload that this program knows. A new one needs its number here and an entry in `payload.CODERS`."""
 END_BYTES = 10
 """Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""
 CRC_BYTES = 4
 MAX_LAG = 255
-"""The most that the byte holds."""
+"""The most that its byte can state."""
 MAX_PAYLOAD = 0xFFFF
-"""Bytes of a payload whose length is stated: the most that its two bytes can say."""
+"""Bytes of a payload whose length is stated: the most that two bytes can state."""
 MAX_BLOCKS = 1 << 32
 """The number of a block takes four bytes; the end block has one too."""
 
@@ -52,13 +52,18 @@ def split_codebooks(codebooks: int, channels: int, side_lag: int) -> tuple[int, 
 
 
 class Layout:
-    """Sizes in a file with this metadata. Raises FormatError for a coding that this program does not know.
+    """Sizes in a file with this metadata.
 
     What depends on the coding of the payload is here and in `payload`: a payload whose size does not follow from its
     number of frames (`fixed` is False) states it in two bytes after the block's first one or two.
     """
 
     def __init__(self, meta: Metadata) -> None:
+        """The layout of a file.
+
+        Raises:
+            FormatError: this program does not know the coding.
+        """
         if meta.coding not in CODINGS:
             raise FormatError(
                 f"the codes are stored in a way (coding {meta.coding}) that is newer than this program: update nac"
@@ -107,7 +112,11 @@ class Layout:
 
 
 def check_side_lag(side_lag: int, channels: int) -> None:
-    """Raises OptionError unless the lag is 0 to 255, and 0 for mono."""
+    """Check a side lag.
+
+    Raises:
+        OptionError: it is not 0 to 255, or not 0 for mono.
+    """
     highest = MAX_LAG if channels == 2 else 0
     if not 0 <= side_lag <= highest:
         raise OptionError(f"side_lag must be from 0 to {highest} with {channels} channel(s), not {side_lag}")

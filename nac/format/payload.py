@@ -55,11 +55,11 @@ class PayloadCoder(Protocol):
 
 
 class PackedPayload:
-    """Payload coder for packed codes: frame by frame, each code in the same number of bits.
+    r"""Payload coder for packed codes: frame by frame, each code in the same number of bits.
 
     >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, bits=8, fingerprint=7, model="test")
     >>> PackedPayload(meta).encode(np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]), [0, 0])
-    [b'\\x01\\x02\\x03\\x04', b'\\x05\\x06\\x07\\x08']
+    [b'\x01\x02\x03\x04', b'\x05\x06\x07\x08']
     """
 
     def __init__(self, meta: Metadata) -> None:

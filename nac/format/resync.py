@@ -1,6 +1,6 @@
 """Find the next intact block in damaged bytes, in time linear in their number.
 
-A block may begin at any byte. What its checksum says about its number (see `crc`) is the proof: a number that is
+A block may begin at any byte. It is recognised by the number for which its checksum is right (see `crc`): one that is
 plausible at its place.
 """
 
@@ -21,10 +21,10 @@ FIRST_SPAN = 1 << 10
 LONGEST_SPAN = 1 << 17
 FEW = 64
 NEAR = 16
-"""A lone block is believed if it is at most this many blocks ahead; farther ones only by a second witness."""
+"""A single block is accepted if it is at most this many blocks ahead; farther ones only with the block after it."""
 FAR = 1 << 16
-"""Where the length is unknown, no block farther ahead is believed at all. Two blocks with the same damage at the same
-place have witnesses in each other: their numbers seem to be consecutive, but are arbitrary."""
+"""Where the length is unknown, no block farther ahead is accepted at all. Two blocks with the same damage at the same
+place confirm each other wrongly: their numbers seem to be consecutive, but are arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Finder:
     """Searches a window, a piece at a time. What a piece holds is remembered, as damage seldom comes alone."""
 
     def __init__(self, window: Window, layout: Layout) -> None:
+        """Search `window`, the rest of a file with this layout."""
         self._window = window
         self._layout = layout
         self._piece: _Piece | None = None
@@ -46,7 +47,8 @@ class Finder:
     def find(self, index: int) -> Found | None:
         """Move the window to the next intact block numbered `index` or higher, or to the end block.
 
-        Returns None, with the window at the end of the stream, when there is none.
+        Returns:
+            The block; None, with the window at the end of the stream, if there is none.
         """
         window, longest = self._window, self._layout.max_bytes
         origin = window.position
@@ -54,7 +56,7 @@ class Finder:
         while True:
             piece = self._piece
             if piece is None or not piece.start <= window.position < piece.limit:
-                # Candidates begin within the span; what lies beyond lets the last of them be seen with followers.
+                # Candidates begin within the span; what lies beyond shows the blocks after the last of them.
                 ahead = window.fill(span + 2 * longest)
                 at_end = ahead < span + 2 * longest
                 data = window.bytes(0, ahead)
@@ -88,7 +90,7 @@ class _Piece:
         self._ends = self._find_ends(index) if layout.blocks is None else []
 
     def first(self, position: int, index: int, origin: int) -> tuple[int, Found] | None:
-        """The first block to be believed from `position` on, and its position.
+        """The first block that is accepted from `position` on, and its position.
 
         index: the lowest number that can come; origin: where the block with that number should have been.
         """
@@ -98,24 +100,24 @@ class _Piece:
         few = FEW
         while low < len(self._at):
             at, sizes = self._at[low : low + few], self._sizes[low : low + few]
-            believed = at[self._believed(at, sizes, index, origin - self.start)]
-            if len(believed):
-                hits.append((int(believed[0]), Found(int(self._number_at[believed[0]]))))
+            accepted = at[self._accepted(at, sizes, index, origin - self.start)]
+            if len(accepted):
+                hits.append((int(accepted[0]), Found(int(self._number_at[accepted[0]]))))
                 break
             low += few
             few *= 2
         hits = [(at + self.start, found) for at, found in hits if at + self.start < self.limit]
         return min(hits, key=lambda hit: hit[0], default=None)
 
-    def _believed(self, at: Positions, sizes: Positions, index: int, origin: int) -> npt.NDArray[np.bool_]:
-        """Which candidates chance does not explain."""
+    def _accepted(self, at: Positions, sizes: Positions, index: int, origin: int) -> npt.NDArray[np.bool_]:
+        """Which candidates are not explained by chance."""
         numbers = self._number_at[at]
-        believed: npt.NDArray[np.bool_] = (numbers - index <= NEAR) | (self._number_at[at + sizes] == numbers + 1)
+        accepted: npt.NDArray[np.bool_] = (numbers - index <= NEAR) | (self._number_at[at + sizes] == numbers + 1)
         if self._layout.fixed:  # exactly where it would be had nothing been lost or inserted
-            believed |= at - origin == (numbers - index) * self._layout.full_bytes
+            accepted |= at - origin == (numbers - index) * self._layout.full_bytes
         if self.at_end and self._layout.blocks is not None:
-            believed |= (numbers == self._layout.blocks - 1) & (at + sizes == len(self._data))
-        return believed & (numbers >= index)
+            accepted |= (numbers == self._layout.blocks - 1) & (at + sizes == len(self._data))
+        return accepted & (numbers >= index)
 
     def _find_blocks(self, index: int) -> tuple[Positions, Positions]:
         """Sorted positions, and sizes, of all blocks with a number that can be; fills in their numbers."""
@@ -146,7 +148,7 @@ class _Piece:
         return places[order], np.concatenate([sizes for _, sizes in found])[order]
 
     def _find_ends(self, index: int) -> list[tuple[int, int, int]]:
-        """(position, number, samples) of the end blocks whose samples need as many blocks as their number says."""
+        """(position, number, samples) of the end blocks whose samples need as many blocks as their number states."""
         data, meta = self._data, self._layout.meta
         at = np.flatnonzero(data[: max(0, len(data) - END_BYTES + 1)] == 0)
         numbers = block_numbers(data, self._registers, at, np.full(len(at), END_BYTES))

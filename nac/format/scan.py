@@ -30,9 +30,13 @@ class RawBlock:
 class Damage:
     """A part of the file that is lost, or bytes in it that do not belong there.
 
-    index: number of the first block concerned; first_frame and frames: the frames that are lost, none (0) when the
-    trouble cost no frame, as with stray bytes between blocks; reason: what was found; position: byte of the file
-    (counted from its first block) where the trouble begins; at_end: nothing intact follows.
+    Attributes:
+        index: number of the first block concerned.
+        first_frame: the first lost frame.
+        frames: how many are lost; 0 where none is, as with stray bytes between blocks.
+        reason: what was found.
+        position: byte, counted from the first block of the file, where the damage begins.
+        at_end: whether nothing intact follows.
     """
 
     index: int
@@ -43,9 +47,12 @@ class Damage:
     at_end: bool = False
 
     def seconds(self, frame_rate: int) -> tuple[float, float]:
-        """When the sound that is lost begins and ends; twice the same time if none is.
+        """When the lost sound begins and ends, in seconds; twice the same time if none is lost.
 
         A frame overlaps the one before it, so its loss is heard one frame earlier too.
+
+        Args:
+            frame_rate: frames per second.
 
         >>> Damage(2, 100, 50, "the checksum is wrong").seconds(50)
         (1.98, 3.0)
@@ -68,9 +75,14 @@ def is_seekable(stream: BinaryIO) -> bool:
 
 
 def find_samples(stream: BinaryIO, meta: Metadata) -> int | None:
-    """Samples per channel, also of a file that only tells in its end block, if that is intact and can be reached.
+    """Find the number of samples per channel, also where only the end block states it.
 
-    The stream stands at the first block and is left there.
+    Args:
+        stream: stands at the first block, and is left there.
+        meta: of the file.
+
+    Returns:
+        None if the end block is damaged, or cannot be reached as on a pipe.
     """
     if meta.samples is not None or not is_seekable(stream):
         return meta.samples
@@ -88,13 +100,22 @@ def find_samples(stream: BinaryIO, meta: Metadata) -> int | None:
 
 
 class Scanner:
-    """Iterates over `RawBlock` and `Damage` in the order of the file; the stream stands at the first block.
+    """Iterates over `RawBlock` and `Damage` in the order of the file.
 
-    When it is through, `samples` holds the number of samples per channel, None if the file does not tell, and
-    `frames` the number of frames that blocks and damage made up. Raises FormatError for a coding it does not know.
+    Attributes:
+        samples: per channel; where only the end block states it, known after the last item. None: not stated, or lost.
     """
 
     def __init__(self, stream: BinaryIO, meta: Metadata) -> None:
+        """A scanner before the first block.
+
+        Args:
+            stream: stands at the first block; may be a pipe.
+            meta: of the file.
+
+        Raises:
+            FormatError: this program does not know the coding.
+        """
         self.meta = meta
         self.layout = Layout(meta)
         self.samples = meta.samples
@@ -124,25 +145,35 @@ class Scanner:
         return self._window.position
 
     def drain(self) -> int:
-        """Read what is left of the stream; returns the position of its end."""
+        """Read the rest of the stream; return the position of its end."""
         while ahead := self._window.fill(1 << 16):
             self._window.skip(ahead)
         return self._window.position
 
     def __iter__(self) -> Scanner:
+        """The scanner itself."""
         return self
 
     def __next__(self) -> RawBlock | Damage:
+        """The next block, or damage before it."""
         item, self._pending = self._pending or self._step(), None
         if item is None:
             raise StopIteration
         return item
 
     def seek(self, frame: int) -> int:
-        """Go to the block that holds `frame`; returns the first frame of what the iteration then yields.
+        """Go to the block that holds a frame.
 
-        A jump where blocks have equal sizes and the stream is a file, otherwise a walk. Raises OptionError for a frame
-        outside the file, and for going back on a pipe.
+        A jump where blocks have equal sizes and the stream is a file, otherwise a walk.
+
+        Args:
+            frame: from 0 to the number of frames.
+
+        Returns:
+            The first frame of what the iteration then yields.
+
+        Raises:
+            OptionError: the frame is outside the file, or behind the position on a pipe.
         """
         if frame < 0 or (self.meta.frames is not None and frame > self.meta.frames):
             raise OptionError(f"there is no frame {frame} in the file")
@@ -157,7 +188,7 @@ class Scanner:
         return self._walk(frame)
 
     def _jump(self, frame: int) -> bool:
-        """Go where the block with `frame` is in a sound file, and see whether it is there."""
+        """Go where the block with `frame` is in an intact file; return whether it is there."""
         full, window = self.layout.full_bytes, self._window
         index, within = divmod(frame, self.layout.block_frames)
         self._start_at(index * full, index)
@@ -248,7 +279,7 @@ class Scanner:
         if expected == self._covered:
             return self._finish()
         self._done = True
-        reason = f"the end block speaks of {expected} frames, but the blocks hold {self._covered}"
+        reason = f"the end block states {expected} frames, but the blocks hold {self._covered}"
         return self._lost(expected, reason, position, at_end=True)
 
     def _end_samples(self) -> int:

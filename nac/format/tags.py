@@ -20,23 +20,44 @@ LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def read_tags(path: Path) -> Tags:
-    """The (key, value) pairs of a file, in their order. Raises FormatError as `read_header` does."""
+    """Read the (key, value) pairs of a file, in their order.
+
+    Raises:
+        FormatError: as `read_header`.
+    """
     with open(path, "rb") as stream:
         return read_header(stream).tags
 
 
 def set_tags(path: Path, tags: Iterable[tuple[str, str]]) -> Metadata:
-    """Give a file these tags; what it had under the same keys is replaced, the rest stays. Returns its metadata.
+    """Give a file these tags; what it had under the same keys is replaced, the rest stays.
 
-    Keys are compared without regard to the case of ASCII letters. A key may be given several times to have several
-    values. The file is replaced at once by a complete new one. Raises OptionError for tags that a file cannot hold.
+    Keys are compared without regard to the case of ASCII letters. The file is replaced at once by a complete new one.
+
+    Args:
+        path: of the file.
+        tags: (key, value) pairs; a key may occur several times to have several values.
+
+    Returns:
+        The new metadata.
+
+    Raises:
+        OptionError: a file cannot hold these tags.
     """
     new = tuple(tags)
     return _rewrite(path, {_fold(key) for key, _ in new}, new)
 
 
 def remove_tags(path: Path, keys: Iterable[str] | None = None) -> Metadata:
-    """Take the tags with these keys from a file, or all tags if None. Returns its metadata."""
+    """Remove tags from a file.
+
+    Args:
+        path: of the file.
+        keys: of the tags to remove; None: all.
+
+    Returns:
+        The new metadata.
+    """
     return _rewrite(path, None if keys is None else {_fold(key) for key in keys}, ())
 
 
@@ -47,7 +68,7 @@ def _fold(key: str) -> str:
 
 def _rewrite(path: Path, dropped: set[str] | None, added: Tags) -> Metadata:
     if is_special(path):
-        raise OptionError(f"{os.fspath(path)} is no ordinary file, so its tags cannot be changed")
+        raise OptionError(f"{os.fspath(path)} is not an ordinary file, so its tags cannot be changed")
     with NewFile(path) as new:
         with open(path, "rb") as stream:
             meta = read_header(stream)

@@ -11,7 +11,7 @@ MAX_KBPS = 24
 
 @dataclass(frozen=True)
 class Version0:
-    """What the header of a version 0 file tells: a nominal bit rate and a JSON text (in practice `null`)."""
+    """The header of a version 0 file: a nominal bit rate and a JSON text (in practice `null`)."""
 
     kbps: int
     metadata: str
@@ -26,7 +26,7 @@ class Version0:
 
     @property
     def refusal(self) -> str:
-        """One line that says why such a file cannot be decoded."""
+        """The reason, in one line, why such a file cannot be decoded."""
         return (
             "this is a version 0 .nac file, which names neither its model nor its sample rate, channels or length "
             "and so cannot be decoded; only the program that made it can (nac info explains what it holds)"

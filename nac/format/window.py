@@ -13,6 +13,7 @@ class Window:
     """Bytes of a stream from `position` on (counted from where the window was opened)."""
 
     def __init__(self, stream: BinaryIO) -> None:
+        """A window at the stream's position, which counts as 0."""
         self._stream = stream
         # read1 hands over what a pipe has instead of waiting for more than is needed.
         self._read1 = getattr(stream, "read1", None)
@@ -26,7 +27,7 @@ class Window:
         self._ended = False
 
     def fill(self, count: int) -> int:
-        """Read until `count` bytes lie ahead; returns how many do, which is fewer only at the end of the stream."""
+        """Read until `count` bytes lie ahead; return how many do, fewer only at the end of the stream."""
         ahead = len(self._data) - self._start
         if ahead >= count or self._ended:
             return min(ahead, count)
