@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 from nac.evaluation.report.plots import clean_axes, new_figure, save, spectrogram_db
+from nac.evaluation.report.templates import render
 from nac.models.model import NacModel
 from nac.training.plots import plot_run
 
@@ -20,27 +21,22 @@ RATES = (6, 12)
 def write_page(folder: Path, model: NacModel, clips: np.ndarray, step: int) -> None:
     """Write `folder/page/index.html` with what it shows: `clips` `[clips, samples]` and their decodes by `model`.
 
-    A run does not fail for its page: without matplotlib, or where it cannot be written, the log says so.
+    A run does not fail for its page: without matplotlib or jinja2, or where it cannot be written, the log says so.
     """
     try:
         target = folder / FOLDER
         target.mkdir(exist_ok=True)
-        rows = []
+        shown = []
         for number, clip in enumerate(clips):
             versions = {"original": clip, **{f"{rate / 2:g} kbps": decode(model, clip, rate) for rate in RATES}}
-            cells = []
+            files = {name: f"{number}-{name.replace(' ', '')}.wav" for name in versions}
             for name, samples in versions.items():
-                file = f"{number}-{name.replace(' ', '')}.wav"
-                soundfile.write(target / file, samples, model.config.sample_rate, subtype="PCM_16")
-                cells.append(f'<td>{name}<br><audio controls src="{file}"></audio></td>')
+                soundfile.write(target / files[name], samples, model.config.sample_rate, subtype="PCM_16")
             _spectrograms(versions, model.config.sample_rate, target / f"{number}.png")
-            rows.append(f"<table><tr>{''.join(cells)}</tr></table><img src='{number}.png'>")
+            shown.append({"versions": files, "picture": f"{number}.png"})
         plot_run([folder], target / "curves.png")
-        (target / "index.html").write_text(
-            f"<!doctype html><meta charset='utf-8'><title>{folder.name}</title><h1>{folder.name}, step {step}</h1>"
-            f"<img src='curves.png'>{''.join(rows)}\n",
-            encoding="utf-8",
-        )
+        page = render(Path(__file__).parent / "templates" / "run.html", name=folder.name, step=step, clips=shown)
+        (target / "index.html").write_text(page, encoding="utf-8")
     except Exception as error:  # whatever is wrong with a picture, the training it shows is worth more
         log.warning("no page of the run: %s: %s", type(error).__name__, (str(error).splitlines() or [""])[0])
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from nac.evaluation.clips import Clip
 from nac.evaluation.codecs import Codec, Rates
 from nac.evaluation.metrics.loudness import loudness
 from nac.evaluation.report.examples import decoded_versions
+from nac.evaluation.report.templates import render
 from nac.evaluation.report.write import flac_bytes
 
 REFERENCE = "reference"
@@ -140,7 +140,7 @@ def listening_page(
     """The page. `mushra`: rate all versions of every clip; `abx`: names of versions to be told from the reference in
     every clip, each `abx_trials` times.
 
-    Raises `OptionError` if there is nothing to do or a name in `abx` is not a version.
+    Raises `OptionError` if there is nothing to do, jinja2 is missing, or a name in `abx` is not a version.
     """
     if not items:
         raise OptionError("a listening test needs at least one clip")
@@ -175,20 +175,15 @@ def listening_page(
     # Answers are kept under this name: a page with other sounds or another plan starts afresh.
     identity = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
     folder = Path(__file__).parent / "templates"
-    parts = {
-        "title": html.escape(title),
-        "css": (folder / "listening.css").read_text(encoding="utf-8"),
-        "script": "\n".join(
-            (folder / name).read_text(encoding="utf-8").replace('"use strict";\n', "", index)
-            for index, name in enumerate(("player.js", "listening.js"))
-        ),
+    scripts = [(folder / name).read_text(encoding="utf-8") for name in ("player.js", "listening.js")]
+    return render(
+        folder / "listening.html",
+        title=title,
+        css=(folder / "listening.css").read_text(encoding="utf-8"),
+        script="\n".join([scripts[0], scripts[1].replace('"use strict";\n', "", 1)]),
         # Inside <script>, only "<" could end the data early.
-        "data": json.dumps({"id": identity, **data}).replace("<", "\\u003c"),
-    }
-    page = (folder / "listening.html").read_text(encoding="utf-8")
-    for name in ("title", "css", "script", "data"):
-        page = page.replace("{{" + name + "}}", parts[name])
-    return page
+        data=json.dumps({"id": identity, **data}).replace("<", "\\u003c"),
+    )
 
 
 def _sound(audio: Samples, sample_rate: int) -> str:

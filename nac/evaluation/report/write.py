@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from nac.evaluation.metrics import METRICS, shown
 from nac.evaluation.report.charts import overview_chart, rate_charts
 from nac.evaluation.report.plots import save
 from nac.evaluation.report.tables import csv_text, heading, markdown
+from nac.evaluation.report.templates import render
 from nac.evaluation.sweep.runner import Row
 from nac.evaluation.sweep.summary import Statistic, Summary
 from nac.files import NewFile
@@ -157,20 +156,21 @@ def fewer(summaries: Sequence[Summary], kind: str) -> str:
 
 
 def report_html(summaries: Sequence[Summary], charts: dict[str, bytes], examples: Sequence[Example]) -> str:
-    """One page with all in it: tables, charts (SVG files by kind), example clips with players and spectrograms."""
-    template = (Path(__file__).parent / "templates" / "report.html").read_text(encoding="utf-8")
-    parts = []
-    for kind in _kinds(summaries):
-        parts.append(f"<h2>{html.escape(kind)}</h2>")
-        parts.append(_html_table(mean_table(summaries, kind)))
-        if line := fewer(summaries, kind):
-            parts.append(f"<p>{html.escape(line)}</p>")
-        if kind in charts:
-            parts.append(f'<img class="chart" alt="Scores over bit rate" src="{_uri("image/svg+xml", charts[kind])}">')
-        for example in examples:
-            if example.kind == kind:
-                parts.append(_html_example(example))
-    return template.replace("{{note}}", html.escape(NOTE)).replace("{{body}}", "\n".join(parts))
+    """One page with all in it: tables, charts (SVG files by kind), example clips with players and spectrograms.
+
+    Raises `OptionError` where jinja2 is missing.
+    """
+    kinds = [
+        {
+            "name": kind,
+            "table": mean_table(summaries, kind),
+            "fewer": fewer(summaries, kind),
+            "chart": charts.get(kind),
+            "examples": [example for example in examples if example.kind == kind],
+        }
+        for kind in _kinds(summaries)
+    ]
+    return render(Path(__file__).parent / "templates" / "report.html", note=NOTE, kinds=kinds)
 
 
 def flac_bytes(samples: object, sample_rate: int) -> bytes:
@@ -182,31 +182,6 @@ def flac_bytes(samples: object, sample_rate: int) -> bytes:
     clipped = np.clip(np.asarray(samples, dtype=np.float32), -1, 1 - 2**-15)
     soundfile.write(out, clipped.T, sample_rate, format="FLAC", subtype="PCM_16")
     return out.getvalue()
-
-
-def _html_table(table: Sequence[Sequence[str]]) -> str:
-    head, *body = ([html.escape(cell) for cell in row] for row in table)
-    lines = ["<div class='wide'><table><thead><tr>", *(f"<th>{cell}</th>" for cell in head), "</tr></thead><tbody>"]
-    for row in body:
-        own = ' class="own"' if row[0].split()[0] == "nac" else ""
-        cells = [cell.replace(" [", "<br><small>[") + ("</small>" if " [" in cell else "") for cell in row]
-        lines.append(f"<tr{own}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return "".join([*lines, "</tbody></table></div>"])
-
-
-def _html_example(example: Example) -> str:
-    out = [f"<h3>{html.escape(example.clip)}</h3><div class='versions'>"]
-    for version in example.versions:
-        out.append(f"<figure><figcaption>{html.escape(version.label)}</figcaption>")
-        out.append(f'<audio controls preload="none" src="{_uri("audio/flac", version.sound)}"></audio>')
-        if version.picture is not None:
-            out.append(f'<img alt="Spectrogram" src="{_uri("image/png", version.picture)}">')
-        out.append("</figure>")
-    return "".join([*out, "</div>"])
-
-
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _mean(name: str, found: Statistic | None, interval: bool) -> str:
