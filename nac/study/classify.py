@@ -6,15 +6,14 @@ recording. Every clip is judged once, by a classifier that has heard no clip of 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional as F
 
 from nac.arrays import Integers, Table
 from nac.errors import AudioError, OptionError
@@ -25,7 +24,7 @@ from nac.study.features import Features
 from nac.training.data.corpus import Corpus, audible, cut, load_corpus
 
 TABLE, CONFUSION = "classify.md", "confusion.png"
-HIDDEN, STEPS, RATE, DECAY, DROPOUT = 64, 300, 3e-3, 0.05, 0.3
+HIDDEN, STEPS, DECAY = 64, 300, 0.05
 
 
 @dataclass(frozen=True)
@@ -99,21 +98,35 @@ def read_clips(folder: Path, sample_rate: int, seconds: float = 3.0, per_recordi
 
 
 def split(label: Integers, recording: Integers, folds: int = 5) -> Integers:
-    """The fold of each clip: whole recordings, so that the clips of each label are spread as evenly as these allow.
+    """Give each clip a fold; those of a recording share one, and the clips of each label are spread evenly.
+
+    Args:
+        label: Numbers of the clips' labels, `[clips]`.
+        recording: Numbers of the clips' recordings, `[clips]`.
+        folds: Number of folds; no more are used than there are recordings.
+
+    Returns:
+        The fold of each clip, `[clips]`.
+
+    Raises:
+        OptionError: No label has as many clips as there are folds.
 
     >>> split(np.array([0, 0, 1, 1, 0, 1]), np.array([0, 0, 1, 1, 2, 3]), folds=2).tolist()
-    [0, 0, 0, 0, 1, 1]
+    [0, 0, 1, 1, 1, 0]
     """
+    model_selection = _sklearn("model_selection")
     out = np.zeros(len(label), dtype=np.int64)
-    total = np.zeros(folds, dtype=np.int64)
-    for number in np.unique(label):
-        filled = np.zeros(folds, dtype=np.int64)
-        groups, sizes = np.unique(recording[label == number], return_counts=True)
-        for group, size in sorted(zip(groups, sizes, strict=True), key=lambda pair: (-pair[1], pair[0])):
-            fold = min(range(folds), key=lambda i: (filled[i], total[i] if total.any() and filled.any() else 0, i))
-            out[recording == group] = fold
-            filled[fold] += size
-            total[fold] += size
+    folds = min(folds, len(np.unique(recording)))
+    if folds < 2:
+        return out
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a label with fewer clips than folds: the others still have them
+        try:
+            parts = list(model_selection.StratifiedGroupKFold(folds).split(out, label, recording))
+        except ValueError as error:
+            raise OptionError(f"there are too few clips for {folds} folds: {error}") from None
+    for fold, (_, test) in enumerate(parts):
+        out[test] = fold
     return out
 
 
@@ -133,31 +146,39 @@ def judge(clips: Clips, features: Features, folds: int = 5) -> Verdict:
         test = fold == held
         if not test.any():
             continue
-        said = classify(x[~test], clips.label[~test], x[test], count)
-        np.add.at(confusion, (clips.label[test], said), 1)
+        found = classify(x[~test], clips.label[~test], x[test])
+        np.add.at(confusion, (clips.label[test], found), 1)
     return Verdict(features.name, x.shape[1], confusion)
 
 
-def classify(known: Table, label: Integers, unknown: Table, labels: int, seed: int = 0) -> Integers:
-    """Labels for the rows of `unknown`, learned from those of `known`: a small network with one hidden layer.
+def classify(known: Table, label: Integers, unknown: Table, seed: int = 0) -> Integers:
+    """Label the rows of `unknown` by a small network with one hidden layer, learned from the rows of `known`.
 
     Every label weighs the same in the loss, however many clips it has.
+
+    Args:
+        known: `[clips, numbers]`.
+        label: Labels of the known rows, `[clips]`.
+        unknown: `[others, numbers]`.
+        seed: Of the network's start.
+
+    Returns:
+        Labels, `[others]`.
     """
-    mean, scale = known.mean(0), known.std(0) + 1e-6
-    x, y = torch.from_numpy((known - mean) / scale), torch.from_numpy(label)
-    torch.manual_seed(seed)
-    network = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, labels))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
-    counts = torch.bincount(y, minlength=labels).clamp(min=1)
-    weight = len(y) / (labels * counts.float())
-    for _ in range(STEPS):
-        optimiser.zero_grad(set_to_none=True)
-        F.cross_entropy(network(x), y, weight=weight).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    network.eval()
-    with torch.no_grad():
-        said = network(torch.from_numpy(((unknown - mean) / scale).astype(np.float32))).argmax(1)
-    return np.asarray(said.numpy(), dtype=np.int64)
+    scaler = _sklearn("preprocessing").StandardScaler().fit(known)
+    network = _sklearn("neural_network").MLPClassifier((HIDDEN,), alpha=DECAY, max_iter=STEPS, random_state=seed)
+    weight = _sklearn("utils.class_weight").compute_sample_weight("balanced", label)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it could learn longer
+        network.fit(scaler.transform(known), label, sample_weight=weight)
+    return np.asarray(network.predict(scaler.transform(unknown)), dtype=np.int64)
+
+
+def _sklearn(module: str) -> Any:
+    try:
+        return import_module(f"sklearn.{module}")
+    except ImportError:
+        raise OptionError("the classifier needs scikit-learn: pip install scikit-learn") from None
 
 
 def write_verdicts(verdicts: Sequence[Verdict], clips: Clips, out: Path) -> list[list[str]]:
