@@ -36,7 +36,7 @@ def listen() -> None:
     """
 
 
-@listen.command(help="Make a page from the clips in a folder (kinds are its subfolders).")
+@listen.command()
 @click.argument("clips", type=click.Path(path_type=Path))
 @click.option("--codec", "specs", multiple=True, metavar="NAME:KBPS[,…]", help="For example nac:6 or opus:6,12.")
 @click.option("--weights", multiple=True, help="Also nac with this weights file.")
@@ -55,6 +55,7 @@ def page(
     clips: Path, specs: tuple[str, ...], weights: tuple[str, ...], kbps: str, per_kind: int, names: tuple[str, ...],
     seconds: float, no_rating: bool, abx: tuple[str, ...], trials: int, title: str, out: Path,
 ) -> None:  # fmt: skip
+    """Make a page from the clips in the folder CLIPS (kinds are its subfolders)."""
     found = find_clips(clips)
     unknown = set(names) - {clip.name for clip in found}
     if unknown:
@@ -72,11 +73,12 @@ def page(
     click.echo(f"wrote {out}: {len(items)} clips, each as {versions}", err=True)
 
 
-@listen.command(help="Scores from exported answers, after the post-screening of ITU-R BS.1534-3.")
+@listen.command()
 @click.argument("answers", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--keep-all", is_flag=True, help="No post-screening.")
 @click.option("--csv", "target", type=click.Path(path_type=Path), help="Write the scores here as well.")
 def score(answers: tuple[Path, ...], keep_all: bool, target: Path | None) -> None:
+    """Scores from exported ANSWERS, after the post-screening of ITU-R BS.1534-3."""
     ratings, choices = read_answers(answers)
     kept, reasons = (ratings, {}) if keep_all else screen(ratings)
     for listener, reason in reasons.items():

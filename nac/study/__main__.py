@@ -86,6 +86,7 @@ def one_line() -> Iterator[None]:
 @click.option("--out", type=PATH, help="Folder of the results of --quick.")
 @click.pass_context
 def main(context: click.Context, quick: bool, out: Path | None) -> None:
+    """Set up the log, or run the quick study."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     if context.invoked_subcommand is not None:
         if quick:
@@ -183,7 +184,7 @@ def document(page: Path, folders: tuple[Path, ...], pictures: Path | None) -> No
 def classify(
     audio: Path, features: tuple[str, ...], seconds: float, per_recording: int, folds: int, sample_rate: int, out: Path
 ) -> None:
-    """Tell the labels of AUDIO apart: AUDIO/<label>/<recording>.wav or AUDIO/<label>/<recording>/…"""
+    """Tell the labels of AUDIO apart: AUDIO/<label>/<recording>.wav or AUDIO/<label>/<recording>/… are its files."""
     with one_line():
         new_figure(1, 1)
         chosen = [parse_features(spec, sample_rate) for spec in features]

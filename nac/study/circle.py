@@ -19,8 +19,13 @@ SPREAD = math.pi / math.sqrt(3)
 
 
 def lift(features: Tensor) -> Tensor:
-    """`[batch, 2, rows, frames]`, magnitude and phase over `SPREAD`, to 3 channels: magnitude, cosine and sine, of unit
-    size.
+    """Phases to points on the circle, of unit size.
+
+    Args:
+        features: `[batch, 2, rows, frames]`: magnitude, and phase over `SPREAD`.
+
+    Returns:
+        `[batch, 3, rows, frames]`: magnitude, cosine and sine.
 
     >>> [round(x, 3) for x in lift(torch.tensor([0.5, 0.0]).view(1, 2, 1, 1)).flatten().tolist()]
     [0.5, 1.414, 0.0]
@@ -30,8 +35,7 @@ def lift(features: Tensor) -> Tensor:
 
 
 def direction(features: Tensor) -> Tensor:
-    """Complex numbers `[batch, rows, frames]` of magnitude 1 with the phase of features as they are before `lift`, or
-    after it."""
+    """Complex numbers `[batch, rows, frames]` of magnitude 1 with the phase of features, before or after `lift`."""
     if features.shape[1] == 2:
         angle = features[:, 1] * SPREAD
         return torch.complex(angle.cos(), angle.sin())

@@ -48,8 +48,15 @@ class Coder:
         return self.system.config.sample_rate
 
     def compress(self, audio: npt.NDArray[np.floating], sample_rate: int, setting: int | None = None) -> bytes:
-        """`[channels, samples]` or `[samples]` to the bytes of a file; `setting`: one of the config's `settings`, by
-        default its largest.
+        """Code samples.
+
+        Args:
+            audio: `[channels, samples]` or `[samples]`.
+            sample_rate: In Hz.
+            setting: One of the config's `settings`; None for the largest.
+
+        Returns:
+            The bytes of a file.
 
         Raises:
             AudioError: another shape, values that are not finite, or too long.

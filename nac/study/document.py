@@ -41,10 +41,10 @@ def fill(page: Path, folders: Sequence[Path], pictures: Path | None = None) -> N
 
 
 def place(text: str, name: str, content: str, where: str = "the page") -> str:
-    """The text with `content` at the place called `name`.
+    r"""The text with `content` at the place called `name`.
 
-    >>> place("a\\n<!-- results: x -->\\nold\\n<!-- end -->\\nb\\n", "x", "new")
-    'a\\n<!-- results: x -->\\n\\nnew\\n\\n<!-- end -->\\nb\\n'
+    >>> place("a\n<!-- results: x -->\nold\n<!-- end -->\nb\n", "x", "new")
+    'a\n<!-- results: x -->\n\nnew\n\n<!-- end -->\nb\n'
 
     Raises:
         OptionError: there is none.

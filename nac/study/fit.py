@@ -43,13 +43,25 @@ def fit(
     progress: bool = False,
     listen: bool = False,
 ) -> bool:
-    """Train `module` with AdamW until `minutes` of processor time or `steps` are spent, in all calls on `folder`
-    together.
+    """Train `module` with AdamW until `minutes` of processor time or `steps` are spent.
 
-    `batch` gives the batch of a step, `loss` its loss and terms; the learning rate falls along a cosine over the
-    budget.
-    The folder gets metrics.csv, in the form that `nac.training.plots.read_metrics` reads, and checkpoint.pt.
-    `listen`: at SIGINT and SIGTERM stop after the step at hand. Returns whether the budget is spent.
+    All calls on `folder` count together. The learning rate falls along a cosine over the budget.
+
+    Args:
+        module: What learns.
+        loss: Gives the loss of a batch, and its terms for the log.
+        batch: Gives the batch of a step.
+        folder: Gets metrics.csv, in the form that `nac.training.plots.read_metrics` reads, and checkpoint.pt.
+        minutes: Of processor time.
+        steps: 0 for no limit.
+        learning_rate: The highest.
+        weight_decay: Of AdamW.
+        save_minutes: Between checkpoints.
+        progress: Whether to draw a bar.
+        listen: Whether to stop, at SIGINT and SIGTERM, after the step at hand.
+
+    Returns:
+        Whether the budget is spent.
 
     Raises:
         DivergedError: the loss is not finite.

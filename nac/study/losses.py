@@ -77,8 +77,10 @@ class StudyLoss(nn.Module):
         return self.multi_scale(made.samples, made.output)
 
     def multi_scale(self, reference: Tensor, estimate: Tensor) -> Tensor:
-        """Spectral convergence plus the mean absolute difference of log magnitudes, averaged over the windows
-        (Yamamoto, Song and Kim 2020, arXiv 1910.11480)."""
+        """Spectral convergence plus the mean absolute difference of log magnitudes, averaged over the windows.
+
+        Source: Yamamoto, Song and Kim 2020, arXiv 1910.11480.
+        """
         out = []
         for size in SCALES:
             window = self.get_buffer(f"window{size}")

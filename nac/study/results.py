@@ -143,8 +143,11 @@ class Results:
     def write_examples(
         self, folder: Path, clips: Sequence[Clip], codecs: Sequence[tuple[Codec, Rates]], cache: Path | None
     ) -> None:
-        """For each clip the sound and every version of it in `samples`; in `pictures` waveforms, spectrograms and the
-        heat map of the error of each system at its highest setting."""
+        """Write sounds and pictures of some clips.
+
+        In `samples` are each clip and every version of it; in `pictures` waveforms, spectrograms and the heat map of
+        the error of each system at its highest setting.
+        """
         highest = {f"{codec.name} {rates[-1]:g} (" for codec, rates in codecs}
         for clip in clips:
             name = safe(clip.name)

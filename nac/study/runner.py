@@ -73,8 +73,10 @@ def run_study(
     """Train what is not trained yet, judge everything, and write it all into `out`.
 
     Args:
+        study: The systems, and how they are compared.
         train: folder of audio to learn from, as `nac.training.data.corpus.load_corpus` reads it.
         clips: folder of sounds to judge, in folders by kind.
+        out: folder of the results; one begun before is gone on with.
         progress: show a bar for each training.
         listen: at SIGINT and SIGTERM stop training after the step at hand and keep what is done.
         step: called with the number of codings judged, and of all.
@@ -126,8 +128,9 @@ def train_system(
     listen: bool = False,
     known: Sequence[Path] = (),
 ) -> Facts:
-    """Train one system into `folder`, or go on with it, or read from there that it is done, or take it from results
-    in the folders `known`.
+    """Train one system into `folder`, or find that this is done.
+
+    One that was begun is gone on with; one that is in the folders `known` is taken from there.
 
     Raises:
         OptionError: the folder holds a system with other settings.
@@ -174,8 +177,10 @@ def train_system(
 
 
 def _same(results: Path, settings: str) -> Path | None:
-    """The folder of a system in `results` that was trained with these settings; its name, and the bits that are tried
-    after training, may be others."""
+    """The folder of a system in `results` that was trained with these settings.
+
+    Its name, and the bits that are tried after training, may be others.
+    """
 
     def essence(text: str) -> dict[str, Any]:
         values: dict[str, Any] = json.loads(text)

@@ -1,1 +1,1 @@
-"""Training: data, losses, the start of the codebooks, the loop. Nothing in the codec's way imports this."""
+"""Training: data, losses, codebooks, and the trainer itself. Nothing that codes imports this."""

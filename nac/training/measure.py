@@ -16,11 +16,20 @@ from nac.training.objective import Objective
 def measure(
     model: NacModel, corpus: Corpus, codebooks: int, config: TrainingConfig, seconds: float = 4.0
 ) -> dict[str, dict[str, float]]:
-    """For each kind of audio the mean loss and its terms over the first `seconds` of every clip, coded with so many
-    codebooks.
+    """Mean training loss of a finished model on clips.
 
     The commitment, which is there for the encoder's sake, is told but not part of the loss. Codes are searched as
     `config.beam` says.
+
+    Args:
+        model: The model.
+        corpus: The clips.
+        codebooks: Number of codebooks to code with.
+        config: Weights of the terms.
+        seconds: How much of each clip, from its start.
+
+    Returns:
+        The loss and its terms, by kind of audio.
     """
     config = dataclasses.replace(config, decoder_only=True)
     books = CodebookTrainer(model.quantizer, 1.0, config.codebook_hits, beam=config.beam)

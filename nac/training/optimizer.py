@@ -13,8 +13,14 @@ class DivergedError(NacError):
 
 
 def learning_rate(highest: float, share: float, step: int, warmup: int, final_share: float) -> float:
-    """The rate for `share` (0 to 1) of the budget spent: along a cosine from `highest` to `final_share` of it, and in a
-    line from almost nothing during the first `warmup` steps.
+    """The learning rate: a linear warm-up, then a cosine over the budget.
+
+    Args:
+        highest: The rate after the warm-up.
+        share: Of the budget that is spent, 0 to 1.
+        step: Number of the step, from 0.
+        warmup: Steps of the warm-up.
+        final_share: The rate at the end, as a share of `highest`.
 
     >>> [round(learning_rate(1.0, share, 100, 10, 0.1), 2) for share in (0.0, 0.5, 1.0)]
     [1.0, 0.55, 0.1]

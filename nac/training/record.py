@@ -29,8 +29,11 @@ class Record:
         self.rows.append(terms)
 
     def write(self, step: int, hours: float, more: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Write the means since the last row, and beside them `more`; an empty file gets its heading first. Returns the
-        means."""
+        """Write the means since the last row, and beside them `more`; an empty file gets its heading first.
+
+        Returns:
+            The means.
+        """
         means = {key: sum(terms[key] for terms in self.rows) / len(self.rows) for key in self.rows[0]}
         values = {**means, **(more or {})}
         writer = csv.writer(self.file)

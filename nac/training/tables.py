@@ -39,8 +39,18 @@ LARGEST = 127
 
 @torch.inference_mode()
 def gather_codes(model: NacModel, crops: Crops, hours: float, beam: int) -> list[Codes]:
-    """Codes of random crops, coded as the encoder does: two arrays `[codebooks, blocks, frames]`, one of the early
-    codebooks from `hours` of audio and one of all codebooks from a quarter of that."""
+    """Code random crops, as the encoder does.
+
+    Args:
+        model: The model.
+        crops: Of `crop_samples` samples.
+        hours: How much audio to code.
+        beam: Paths of the search.
+
+    Returns:
+        Codes `[codebooks, blocks, frames]`: of the early codebooks from `hours` of audio, and of all codebooks from a
+        quarter of that.
+    """
     total = model.config.codebooks
     early = min(EARLY, total)
     count = max(LATE_CROPS, round(hours * 3600 * model.config.frame_rate / (BLOCK * BLOCKS)))

@@ -108,8 +108,10 @@ class Trainer:
         return [(name, value) for name, value in self.model.named_parameters() if value.requires_grad]
 
     def refine(self, frames: int) -> None:
-        """Refine all codebooks together on this many frames of the training audio, as it is; what the run has gathered
-        about the codes begins anew."""
+        """Refine all codebooks together on this many frames of the training audio, as it is.
+
+        What the run has gathered about the codes begins anew.
+        """
         config, quantizer = self.config, self.model.quantizer
         plain = Crops(self.crops.corpus, self.crops.samples, config.balance, config.source_power, config.seed)
         refine(quantizer, gather_latents(self.model, plain, frames), rounds=5)
@@ -252,8 +254,14 @@ class Trainer:
     # -- the run -----------------------------------------------------------------------------------------------
 
     def run(self, budget: Budget, save_minutes: float = 5.0, progress: bool = True, page_minutes: float = 0.0) -> None:
-        """Train until the budget is spent; a checkpoint every `save_minutes` and at the end, and so a page of curves
-        and decoded clips every `page_minutes` (0: none)."""
+        """Train until the budget is spent.
+
+        Args:
+            budget: Time, steps, or a signal.
+            save_minutes: Between checkpoints; there is one at the end too.
+            progress: Whether to draw a bar.
+            page_minutes: Between pages of curves and decoded clips; 0 for none.
+        """
         saved = clock = shown_at = time.monotonic()
         usage = torch.zeros_like(self.books.counts)
         shown = progress and not distributed.rank()

@@ -83,11 +83,15 @@ def lengths_up_to(longest: float) -> list[float]:
 
 
 def edits(minutes: int = 60, kbps: int = 24, entropy: bool = False) -> dict[str, float]:
-    """How many times faster than real time, counting the whole file, work without the model is, start of the program
-    included.
+    """Time work on a file without the model, start of the program included.
 
-    The file has so many minutes of codes that are noise, which costs what any other codes do; entropy coded, they are
-    codes of which the packaged tables expect that there are such.
+    Args:
+        minutes: Length of the file. Its codes are noise, which costs what any other codes do.
+        kbps: Bit rate of the file.
+        entropy: Whether it is entropy coded; its codes are then such as the packaged tables expect.
+
+    Returns:
+        How many times faster than real time each command is, counting the whole file.
 
     Raises:
         WeightsError: there are no tables beside the packaged weights.

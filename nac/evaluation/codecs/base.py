@@ -21,7 +21,7 @@ class Codec(Protocol):
 
     @property
     def rates(self) -> Rates:
-        """kbps that are tried unless others are asked for."""
+        """Kbps that are tried unless others are asked for."""
 
     @property
     def lossless(self) -> bool:

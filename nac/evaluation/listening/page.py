@@ -137,10 +137,20 @@ def listening_page(
     abx: Sequence[str] = (),
     abx_trials: int = 8,
 ) -> str:
-    """The page. `mushra`: rate all versions of every clip; `abx`: names of versions to be told from the reference in
-    every clip, each `abx_trials` times.
+    """Make the page of a listening test.
 
-    Raises `OptionError` if there is nothing to do, jinja2 is missing, or a name in `abx` is not a version.
+    Args:
+        items: The clips with their versions.
+        title: Of the page.
+        mushra: Whether all versions of every clip are rated.
+        abx: Names of versions to be told from the reference in every clip.
+        abx_trials: How often each of these is asked.
+
+    Returns:
+        HTML that needs no other file.
+
+    Raises:
+        OptionError: There is nothing to do, jinja2 is missing, or a name in `abx` is not a version.
     """
     if not items:
         raise OptionError("a listening test needs at least one clip")

@@ -81,8 +81,10 @@ def generator_loss(fake: list[DiscriminatorOutput]) -> Tensor:
 
 
 def feature_loss(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]) -> Tensor:
-    """Mean absolute difference of the feature maps, relative to the size of the real ones (Kumar et al. 2019,
-    arXiv 1910.06711)."""
+    """Mean absolute difference of the feature maps, relative to the size of the real ones.
+
+    Source: Kumar et al. 2019, arXiv 1910.06711.
+    """
     terms = [
         (x - y).abs().mean() / (x.abs().mean() + 1e-4)
         for (_, a), (_, b) in zip(real, fake, strict=True)

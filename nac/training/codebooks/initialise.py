@@ -78,8 +78,16 @@ def set_scales(spectrum: Spectrum, coefficients: Tensor) -> None:
 
 
 def kmeans(x: Tensor, book: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
-    """Lloyd's iterations from `book`; codes with at most one member are drawn anew. Returns the codes and how many
-    members each had."""
+    """Lloyd's iterations; codes with at most one member are drawn anew.
+
+    Args:
+        x: Vectors to fit, `[vectors, dim]`.
+        book: Codes to start from, `[size, dim]`.
+        rounds: Number of iterations.
+
+    Returns:
+        The codes, `[size, dim]`, and how many members each had, `[size]`.
+    """
     count = torch.zeros(len(book))
     for _ in range(rounds):
         index = nearest(x, book)

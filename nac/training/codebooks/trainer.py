@@ -86,8 +86,10 @@ class CodebookTrainer(nn.Module):
 
     @torch.no_grad()
     def _search(self, quantizer: ResidualQuantizer, latent: Tensor, n_codebooks: Tensor, usage: Tensor) -> Tensor:
-        """Codes `[batch · frames, stages]` of a beam search, −1 beyond an example's stages; their usage is added to
-        `usage`."""
+        """Codes `[batch · frames, codebooks]` of a beam search, −1 beyond an example's number of codebooks.
+
+        Their usage is added to `usage`.
+        """
         frames = latent.shape[1]
         out = torch.full((*latent.shape[:2], int(n_codebooks.max())), -1, dtype=torch.long, device=latent.device)
         for count in sorted(set(n_codebooks.tolist())):
@@ -120,8 +122,10 @@ class CodebookTrainer(nn.Module):
 
     @torch.no_grad()
     def write(self, quantizer: ResidualQuantizer) -> None:
-        """Set the codebooks to the running means, over all processes; done every few steps, since they move slowly
-        and it costs."""
+        """Set the codebooks to the running means, over all processes.
+
+        Done every few steps, since they move slowly and it costs.
+        """
         stages, self.pending, self.age = int(distributed.largest(self.pending)[0]), 0, 0
         if stages:
             distributed.average(self.counts, self.sums)

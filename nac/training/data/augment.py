@@ -11,8 +11,10 @@ from nac.arrays import Samples
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often (0 to 1) each change is made to a crop, and how large it may be. As it stands, gain and polarity
-    alone."""
+    """How often (0 to 1) each change is made to a crop, and how large it may be.
+
+    The defaults change gain and polarity alone.
+    """
 
     mix: float = 0.0
     speed: float = 0.0

@@ -26,8 +26,15 @@ def htk_mel_filters(sample_rate: int, size: int, bands: int) -> Tensor:
 
 
 def magnitudes(x: Tensor, window: Tensor) -> Tensor:
-    """Magnitudes `[batch, bins, frames]` of `[batch, samples]`, hop a quarter of the window; 1 for a full-scale
-    sine."""
+    """Short-time magnitudes, hop a quarter of the window; 1 for a full-scale sine.
+
+    Args:
+        x: `[batch, samples]`.
+        window: `[samples]`.
+
+    Returns:
+        `[batch, bins, frames]`.
+    """
     frames = torch.stft(
         x, len(window), len(window) // 4, window=window, return_complex=True, center=True, pad_mode="constant"
     )
@@ -53,13 +60,23 @@ class MelLoss(nn.Module):
         return out
 
     def forward(self, reference: Tensor, estimate: Tensor) -> Tensor:
+        """The loss of `[batch, samples]` pairs, a single number."""
         terms = [(a - b).abs().mean() for a, b in zip(self.spectra(reference), self.spectra(estimate), strict=True)]
         return torch.stack(terms).mean()
 
 
 def si_sdr(reference: Tensor, estimate: Tensor) -> Tensor:
-    """Scale-invariant signal-to-distortion ratio in dB of `[batch, samples]`, one value for each (Le Roux et al. 2019,
-    arXiv 1811.02508); bounded by about 30 dB so that easy examples do not rule."""
+    """Scale-invariant signal-to-distortion ratio in dB, bounded by about 30 dB so that easy examples do not rule.
+
+    Source: Le Roux et al. 2019, arXiv 1811.02508.
+
+    Args:
+        reference: `[batch, samples]`.
+        estimate: `[batch, samples]`.
+
+    Returns:
+        `[batch]`.
+    """
     power = reference.square().sum(-1, keepdim=True) + 1e-6
     target = reference * ((reference * estimate).sum(-1, keepdim=True) / power)
     error = (estimate - target).square().sum(-1) + 1e-3 * power[:, 0]
