@@ -56,12 +56,14 @@ def distances(codec: nac.Codec, name: str, rates: Iterable[int], effort: str) ->
     return [mel_distance(original[0], samples, rate) for samples in decoded]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "share"), list(zip(FILES, (0.6, 0.65, 0.65), strict=True)))
 def test_more_bits_sound_better(codec: nac.Codec, name: str, share: float) -> None:
     found = distances(codec, name, (1, 3, 6, 12, 24), "default")
     assert found == sorted(found, reverse=True) and found[-1] < share * found[0]
 
 
+@pytest.mark.slow
 def test_every_bit_rate_is_in_its_place(codec: nac.Codec) -> None:
     found = np.mean([distances(codec, name, range(1, 25), "fast") for name in FILES], 0)
     # From one to the next by chance a little less good, on such simple sounds, but not over four of them.

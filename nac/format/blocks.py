@@ -53,18 +53,19 @@ class BlockWriter:
     '03004040080500fff0549db1cf'
     """
 
-    def __init__(self, meta: Metadata, tables: TableLibrary | None = None) -> None:
+    def __init__(self, meta: Metadata, tables: TableLibrary | None = None, first_block: int = 0) -> None:
         """A writer before its first block.
 
         Args:
             meta: of the file.
             tables: needed by `block` where the codes are to be entropy coded.
+            first_block: number of the block that comes next, for a file that is continued; its length must be unknown.
         """
         self.meta = meta
-        self.frames = 0
+        self.frames = first_block * meta.block_frames
         self._tables = tables
         self._layout = Layout(meta)
-        self._index = 0
+        self._index = first_block
         self._ended = False
 
     @cached_property
@@ -195,7 +196,14 @@ class BlockReader:
     [[[1, 2, 3], [4, 5, 1023]]]
     """
 
-    def __init__(self, stream: BinaryIO, meta: Metadata, ahead: int = 0, tables: TableLibrary | None = None) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        meta: Metadata,
+        ahead: int = 0,
+        tables: TableLibrary | None = None,
+        first_block: int = 0,
+    ) -> None:
         """A reader before the first block.
 
         Args:
@@ -204,13 +212,14 @@ class BlockReader:
             ahead: blocks that may be read before one is returned, at most as many as were returned: entropy coded
                 blocks decode faster together.
             tables: needed where the codes are entropy coded.
+            first_block: number of the block that the stream stands at.
 
         Raises:
             FormatError: this program does not know the coding, or `tables` lack those that the file names.
         """
         self.meta = meta
         self._ahead = ahead
-        self._scanner = Scanner(stream, meta)
+        self._scanner = Scanner(stream, meta, first_block)
         self._layout = self._scanner.layout
         self._coder = payload_coder(meta, tables)
 

@@ -135,13 +135,14 @@ def read_frames(stream: BinaryIO, meta: Metadata, tables: TableLibrary | None = 
         yield run.unpack(tables=tables)
 
 
-def runs_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Iterator[Run]:
+def runs_of(scanner: Scanner, first: int = 0, count: int | None = None, max_bytes: int = RUN_BYTES) -> Iterator[Run]:
     """Read the blocks of a file that hold some frames.
 
     Args:
         scanner: of the file.
         first: the first wanted frame.
         count: wanted frames; None: all that follow.
+        max_bytes: most bytes of the payloads of a run, also as packed ones.
 
     Raises:
         DamagedError: a block that is needed is damaged.
@@ -151,7 +152,7 @@ def runs_of(scanner: Scanner, first: int = 0, count: int | None = None) -> Itera
     most, size = BATCH[scanner.meta.coding], 0
     wanted = None if count is None else skip + count  # counted from the block that the scanner stands at
     for block in intact_blocks(scanner) if wanted != 0 else ():
-        full = len(batch) == most or size >= RUN_BYTES
+        full = len(batch) == most or size >= max_bytes
         if batch and (full or block.frames != batch[0].frames):
             yield Run(scanner.layout, batch, skip, len(batch) * batch[0].frames - skip)
             batch, skip, size = [], 0, 0

@@ -106,12 +106,13 @@ class Scanner:
         samples: per channel; where only the end block states it, known after the last item. None: not stated, or lost.
     """
 
-    def __init__(self, stream: BinaryIO, meta: Metadata) -> None:
+    def __init__(self, stream: BinaryIO, meta: Metadata, first_block: int = 0) -> None:
         """A scanner before the first block.
 
         Args:
             stream: stands at the first block; may be a pipe.
             meta: of the file.
+            first_block: number of the block that the stream stands at; only from the first block can be sought.
 
         Raises:
             FormatError: this program does not know the coding.
@@ -122,7 +123,7 @@ class Scanner:
         self._stream = stream
         self._base = stream.tell() if is_seekable(stream) else None
         self._window = Window(stream)
-        self._start_at(0, 0)
+        self._start_at(0, first_block)
 
     def _start_at(self, position: int, index: int) -> None:
         self._index = index  # of the block expected next

@@ -122,8 +122,10 @@ class RangeReader:
 def write_payload(tables, coding, codes, lag=None):
     """The payload of a block."""
     bits = tables["ranks"].shape[1].bit_length() - 1
-    ranks = [[[int(tables["ranks"][k][code]) for code in codebook] for k, codebook in enumerate(channel)]
-             for channel in codes]  # fmt: skip
+    ranks = [
+        [[int(tables["ranks"][k][code]) for code in codebook] for k, codebook in enumerate(channel)]
+        for channel in codes
+    ]
     frames, parts = len(codes[0][0]), []
     for section in sections(coding, sum(map(len, codes)), lag):
         coder = RangeWriter()

@@ -340,14 +340,12 @@ def test_a_writer_keeps_count():
 
 
 def test_the_numbers_of_blocks_are_used_up_at_last():
-    writer = BlockWriter(UNKNOWN)
-    writer._index = (1 << 32) - 1
+    writer = BlockWriter(UNKNOWN, first_block=(1 << 32) - 1)
     data = writer.block([block_of(12, 10)])
     with pytest.raises(OptionError, match="numbered"):
         writer.block([block_of(12, 10)])
     stream = io.BytesIO(data + data)
-    reader = BlockReader(stream, UNKNOWN)
-    reader._scanner._start_at(0, (1 << 32) - 1)
+    reader = BlockReader(stream, UNKNOWN, first_block=(1 << 32) - 1)
     assert [type(item) for item in reader] == [Block, Damage]
 
 

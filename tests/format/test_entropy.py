@@ -78,6 +78,7 @@ def test_the_bytes_of_the_first_decisions_are_known_from_those_of_all(decisions,
         decoder.paths([0, number], 1, 1, [()], 1)
 
 
+@pytest.mark.slow
 def test_the_bytes_of_the_first_decisions_after_a_carry():
     """The bytes of all decisions begin with ff, those of the first with 00 after a carry, and the reverse."""
     for length in range(1, 400):
@@ -121,6 +122,7 @@ def test_a_file_is_read_in_order_and_sought(base):
     assert [item.index for item in reader] == [2, 3, 4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base, codebooks", [(WHOLE, 4), (CODED, 7)], ids=["whole", "sections"])
 def test_every_bit_flip_is_noticed(base, codebooks):
     meta, data = likely_file(codebooks=codebooks, base=base, block_frames=15)
@@ -154,16 +156,27 @@ def test_hostile_payloads_give_codes_or_an_error(payload, frames, lag):
 
 #: Two sections, each of 75 bytes if packed.
 BAD_SECTIONS = [
-    b"", b"\0", b"\0\x09" + b"\1" * 8, b"\xff\xff" + b"\1" * 99, b"\0\x4c" + b"\1" * 90, b"\0\0" + b"\1" * 76,
-    b"\0\4" + b"\xff" * 4 + b"\1" * 9, b"\0\4" + b"\1" * 4 + b"\xff" * 30, b"\0\4" + b"\1\2\3\0" + b"\1" * 9,
-    b"\0\4" + b"\1" * 4 + b"\1\0", b"\0\x4a" + b"\x55" * 74 + b"\1",
-]  # fmt: skip
+    b"",
+    b"\0",
+    b"\0\x09" + b"\1" * 8,
+    b"\xff\xff" + b"\1" * 99,
+    b"\0\x4c" + b"\1" * 90,
+    b"\0\0" + b"\1" * 76,
+    b"\0\4" + b"\xff" * 4 + b"\1" * 9,
+    b"\0\4" + b"\1" * 4 + b"\xff" * 30,
+    b"\0\4" + b"\1\2\3\0" + b"\1" * 9,
+    b"\0\4" + b"\1" * 4 + b"\1\0",
+    b"\0\x4a" + b"\x55" * 74 + b"\1",
+]
 
 
-@pytest.mark.parametrize("base, payload", [
-    *((WHOLE, payload) for payload in (b"\xff" * 30, b"\xff" * 151, b"\x55" * 99 + b"\x00", b"\x00")),
-    *((CODED, payload) for payload in BAD_SECTIONS),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "base, payload",
+    [
+        *((WHOLE, payload) for payload in (b"\xff" * 30, b"\xff" * 151, b"\x55" * 99 + b"\x00", b"\x00")),
+        *((CODED, payload) for payload in BAD_SECTIONS),
+    ],
+)
 def test_a_wrong_payload_with_a_right_checksum_is_damage(base, payload):
     meta = replace(base, samples=None)
     writer = BlockWriter(meta, LIBRARY)

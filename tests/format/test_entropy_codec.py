@@ -55,7 +55,7 @@ def test_tables_that_are_missing_or_for_other_weights_are_an_error(codec, tmp_pa
     path = tmp_path / "other.safetensors"
     number = save_model(small_model(seed=1, codebook_size=1024), path, generation=0)
     other, sound = Codec.load(path), speech_like(2_000)
-    with pytest.raises(WeightsError, match="are missing: fit them"):
+    with pytest.raises(WeightsError, match="are missing: make them"):
         other.encode(sound, 24_000, entropy=True)
     assert not has_tables(path, number)
     save_tables(tables_path(path), make_arrays(codebooks=48), number + 1)

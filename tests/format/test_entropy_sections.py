@@ -48,6 +48,7 @@ def test_sections_behind_those_that_are_read_are_not_looked_at():
         coder.decode([longer], 10, [0], 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels, lags", [(1, [0]), (2, [0, 7, 2, 30, 13])])
 def test_reducing_to_every_rate(channels, lags):
     """From four sections, some of which are packed, to every rate below; of known length and not."""
@@ -78,8 +79,10 @@ def test_reducing_to_every_rate(channels, lags):
 def cut_codes(made, books):
     """By block and channel the first codes, as reducing leaves them."""
     splits = [split_codebooks(books, made.meta.channels, block.side_lag) for block in made.blocks]
-    return [[codes[:count] for codes, count in zip(block.codes, split, strict=True)]
-            for block, split in zip(made.blocks, splits, strict=True)]  # fmt: skip
+    return [
+        [codes[:count] for codes, count in zip(block.codes, split, strict=True)]
+        for block, split in zip(made.blocks, splits, strict=True)
+    ]
 
 
 def section_sizes(meta, block):

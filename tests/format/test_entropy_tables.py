@@ -72,7 +72,7 @@ def test_wrong_arrays_are_refused(change):
 
 
 def test_a_file_that_is_missing_or_wrong_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="are missing: fit them"):
+    with pytest.raises(WeightsError, match="are missing: make them"):
         load_tables(tmp_path / "none.tables.safetensors")
     path = tmp_path / "some.tables.safetensors"
     save_tables(path, make_arrays(**BITS4), model_fingerprint=1)

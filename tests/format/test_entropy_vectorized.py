@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nac.errors import DamagedError
-from nac.format import frames
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.edit import reduce
 from nac.format.entropy.payload import MAX_CODES, VECTORIZED_FROM
 from nac.format.entropy.range_coder import encode_decisions
 from nac.format.entropy.vectorized import VectorizedEncoder
+from nac.format.frames import runs_of
 from nac.format.header import Metadata, pack_header, read_header
 from nac.format.layout import split_codebooks
 from nac.format.scan import Scanner
@@ -92,6 +92,7 @@ def damaged(data, payload):
     return data.draw(st.binary(max_size=150)) if how == "noise" else payload
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=250)
 @given(batches(), st.data())
 def test_damaged_payloads_give_the_same_codes_or_the_same_error(batch, data):
@@ -107,8 +108,18 @@ def test_damaged_payloads_give_the_same_codes_or_the_same_error(batch, data):
 
 
 @SLOW
-@given(st.lists(st.lists(st.tuples(st.sampled_from([1, 2, 8192, 16382, 16383]) | st.integers(1, 16383), st.booleans()),
-                         min_size=40, max_size=40), min_size=1, max_size=5), st.integers(0, 40))  # fmt: skip
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from([1, 2, 8192, 16382, 16383]) | st.integers(1, 16383), st.booleans()),
+            min_size=40,
+            max_size=40,
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.integers(0, 40),
+)
 def test_lanes_make_the_bytes_of_the_range_coder(lanes, cut):
     """Written in two parts, the second to every other lane alone."""
     encoded = np.array([[2 * chance + one for chance, one in decisions] for decisions in lanes], np.uint16)
@@ -200,14 +211,13 @@ def test_files_are_reduced_as_block_by_block(channels, lags, kbps, coding):
 
 
 @pytest.mark.parametrize("coding", [0, 1])
-def test_a_run_of_blocks_is_bounded_in_bytes_too(monkeypatch, coding):
+def test_a_run_of_blocks_is_bounded_in_bytes_too(coding):
     """By those of packed codes, which a payload of any size may stand for: here 20 a block."""
     stream = io.BytesIO(long_file())
     if not coding:
         reduce(stream, target := io.BytesIO(), 2, entropy=False, tables=LIBRARY)
         stream = io.BytesIO(target.getvalue())
-    monkeypatch.setattr(frames, "RUN_BYTES", 100)
-    runs = list(frames.runs_of(Scanner(stream, read_header(stream))))
+    runs = list(runs_of(Scanner(stream, read_header(stream)), max_bytes=100))
     assert {len(run.blocks) for run in runs[:-2]} == {5}
     codes = np.concatenate([run.unpack(tables=LIBRARY).codes for run in runs])
     stream.seek(0)

@@ -14,6 +14,7 @@ from tests.format.format_mutations import BASES, base, mutate, verdict
 FOUND = Path(__file__).parent / "found"
 
 
+@pytest.mark.slow
 @given(st.binary(min_size=1, max_size=31))
 @settings(max_examples=400, deadline=None)
 def test_no_change_goes_unnoticed(program):

@@ -126,15 +126,21 @@ def test_alike_channels_leave_the_bits_to_mid(codebooks: int) -> None:
     assert any(len(part.codes[1]) > 0 for part in apart)
 
 
-def models() -> list[NacModel]:
-    """The small one, and the one that is used, if it is there."""
+def packaged() -> list[NacModel]:
+    """The model that is used, if it is there."""
     try:
-        return [MODEL, load_model(default_weights())[0]]
+        return [load_model(default_weights())[0]]
     except NacError:
-        return [MODEL]
+        return []
 
 
-@pytest.fixture(scope="module", params=models(), ids=["small", "packaged"][: len(models())])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(MODEL, id="small"),
+        *(pytest.param(model, id="packaged", marks=pytest.mark.slow) for model in packaged()),
+    ],
+)
 def coded(request: pytest.FixtureRequest) -> tuple[NacModel, np.ndarray, np.ndarray]:
     """A model, codes `[12, frames]` and the samples they make."""
     model: NacModel = request.param

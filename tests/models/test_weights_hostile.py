@@ -84,14 +84,25 @@ def test_header_lengths_that_lie(small_weights: Path, tmp_path: Path, length: in
     refuses(tmp_path / "a.safetensors", "a.safetensors")
 
 
-@pytest.mark.parametrize("header", [
-    b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b'{"a": 1}', b"[" * 100_000, b'{"__metadata__": {"format": 1}}',
-    b'{"__metadata__": {"format": "nac-weights-1"}}',
-    b'{"a":{"dtype":"F16","shape":[18446744073709551615,4],"data_offsets":[0,8]}}',
-    b'{"a":{"dtype":"F16","shape":[4],"data_offsets":[0,4000000000000]}}',
-    b'{"a":{"dtype":"F16","shape":[4],"data_offsets":[8,0]}}',
-    b'{"a":{"dtype":"F17","shape":[4],"data_offsets":[0,8]}}',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff\xfe",
+        b'{"a": 1}',
+        b"[" * 100_000,
+        b'{"__metadata__": {"format": 1}}',
+        b'{"__metadata__": {"format": "nac-weights-1"}}',
+        b'{"a":{"dtype":"F16","shape":[18446744073709551615,4],"data_offsets":[0,8]}}',
+        b'{"a":{"dtype":"F16","shape":[4],"data_offsets":[0,4000000000000]}}',
+        b'{"a":{"dtype":"F16","shape":[4],"data_offsets":[8,0]}}',
+        b'{"a":{"dtype":"F17","shape":[4],"data_offsets":[0,8]}}',
+    ],
+)
 def test_headers_of_nonsense(tmp_path: Path, header: bytes) -> None:
     refuses(raw(tmp_path / "a.safetensors", header, b"\0" * 8), "a.safetensors")
 
@@ -113,12 +124,14 @@ def test_bits_of_the_header_flipped(small_weights: Path, tmp_path: Path) -> None
     assert refused > 40
 
 
+@pytest.mark.slow
 def test_every_missing_tensor(content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path) -> None:
     for name in content[0]:
         path = changed(content, tmp_path / "a.safetensors", lambda tensors, metadata, name=name: tensors.pop(name))
         refuses(path, "a.safetensors", "damaged" if name.startswith("quantizer.") else name)
 
 
+@pytest.mark.slow
 def test_every_tensor_of_another_shape(content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path) -> None:
     for name, value in content[0].items():
         for other in (value.flatten()[:-1].clone(), value[None].clone(), value.flatten()[:0].clone()):
@@ -252,17 +265,24 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 HUGE: list[dict[str, Any]] = [
-    {"codebook_size": 65_536, "codebooks": 65_536}, {"encoder_width": 65_536, "encoder_blocks": 65_536},
-    {"decoder_width": 65_536, "decoder_blocks": 10_000, "expansion": 65_536}, {"decoder_blocks": 65_536},
-    {"block_kernel": 65_536, "decoder_width": 65_536}, {"encoder_channels": [65_536] * 3},
-    {"decoder_channels": [65_536] * 3}, {"encoder_units": [[1] * 1_000_000, [], []]},
-    {"encoder_units": [[1] * 10_000, [], []]}, {"encoder_blocks": 65_536, "encoder_width": 1},
-    {"decoder_units": [[], [], [10**12]]}, {"strides": [65_536] * 5000},
+    {"codebook_size": 65_536, "codebooks": 65_536},
+    {"encoder_width": 65_536, "encoder_blocks": 65_536},
+    {"decoder_width": 65_536, "decoder_blocks": 10_000, "expansion": 65_536},
+    {"decoder_blocks": 65_536},
+    {"block_kernel": 65_536, "decoder_width": 65_536},
+    {"encoder_channels": [65_536] * 3},
+    {"decoder_channels": [65_536] * 3},
+    {"encoder_units": [[1] * 1_000_000, [], []]},
+    {"encoder_units": [[1] * 10_000, [], []]},
+    {"encoder_blocks": 65_536, "encoder_width": 1},
+    {"decoder_units": [[], [], [10**12]]},
+    {"strides": [65_536] * 5000},
     {"decoder_units": [[], [], list(range(1, 20_000))]},
     {"sample_rate": 24_000 * 65_536, "strides": [65_536, 6000, 4, 1]},
-]  # fmt: skip
+]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are those of POSIX")
 def test_models_too_large_are_refused_before_memory_is_taken(
     content: tuple[dict[str, Tensor], dict[str, str]], tmp_path: Path

@@ -187,14 +187,16 @@ def load_tables(path: str | os.PathLike[str]) -> EntropyTables:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError:
         raise WeightsError(
-            f"the entropy tables {path} are missing: fit them to the weights, or code without (--no-entropy)"
+            f"the entropy tables {path} are missing: make them with nac fit-tables, or code without (--no-entropy)"
         ) from None
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} is not a readable file of tables ({str(error).splitlines()[0]})") from error
     try:
         tables = EntropyTables.from_arrays(arrays, int(notes.get("model", ""), 16))
     except ValueError:
-        raise WeightsError(f"the tables in {path} do not name the weights that they are for; fit them again") from None
+        raise WeightsError(
+            f"the tables in {path} do not name the weights that they are for; make them again with nac fit-tables"
+        ) from None
     if notes.get("fingerprint") != f"{tables.fingerprint:08x}":
         raise WeightsError(f"the tables in {path} do not match their fingerprint; the file is damaged")
     return tables
@@ -219,8 +221,8 @@ def tables_beside(weights: str | os.PathLike[str], model: int | None = None) -> 
     tables = _load_once(path, path.stat().st_mtime_ns if path.is_file() else 0)
     if model not in (None, tables.model):
         raise WeightsError(
-            f"the entropy tables {path} are for other weights ({tables.model:08x}, not {model:08x}): fit them again, "
-            "or code without (--no-entropy)"
+            f"the entropy tables {path} are for other weights ({tables.model:08x}, not {model:08x}): make them "
+            "again with nac fit-tables, or code without (--no-entropy)"
         )
     return tables
 
