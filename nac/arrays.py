@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 """Numbers in double precision."""
 Integers = npt.NDArray[np.int64]
 """Counts, labels and indices."""
+Indices = npt.NDArray[np.intp]
+"""Positions in other arrays."""
 Array = npt.NDArray[np.generic]
 """An array of any type."""
 Table = npt.NDArray[np.float32]

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nac.arrays import Samples
 from nac.audio import AudioReader, AudioWriter, Resampler, open_audio
 from nac.errors import AudioError, OptionError
 from nac.files import NewFile, is_special, standard_output
 from nac.format.blocks import patch_samples
-from nac.format.header import Metadata, read_header
+from nac.format.header import Metadata, Tags, read_header
 from nac.format.layout import split_codebooks
 from nac.models.streaming import FrameDecoder, FrameEncoder
 from nac.models.weights import load_model
@@ -29,9 +30,7 @@ from nac.settings import beam_width, codebooks_for
 from nac.stream import DecodeReport, StreamDecoder, StreamEncoder
 from nac.verify import Verifier
 
-Samples = npt.NDArray[np.float32]
 Progress = Callable[[float], None]
-Tags = tuple[tuple[str, str], ...]
 
 
 class Codec:

@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from nac.arrays import Samples
 from nac.audio import Resampler
 from nac.errors import AudioError, WeightsError
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.entropy.tables import TableLibrary, has_tables, tables_beside, tables_field
-from nac.format.header import Metadata, pack_header
+from nac.format.header import Metadata, Tags, pack_header
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames, split_codebooks
 from nac.format.scan import is_seekable
 from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
 from nac.packaged import table_library
 from nac.settings import ENTROPY_DEFAULT, beam_width, codebooks_for
-
-Samples = npt.NDArray[np.float32]
-Tags = tuple[tuple[str, str], ...]
 
 #: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
 PREROLL = 32

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from nac.arrays import Codes
 from nac.errors import DamagedError
-
-Codes = npt.NDArray[np.uint16]
 
 # Few codes go by way of an array with one number for each bit: five operations.
 FEW = 4096

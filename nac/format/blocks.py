@@ -10,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from nac.arrays import Codes
 from nac.errors import DamagedError, OptionError
-from nac.format.bits import Codes
 from nac.format.entropy.tables import TableLibrary
 from nac.format.header import UNKNOWN_SAMPLES, Metadata, frame_count, pack_header
 from nac.format.layout import MAX_BLOCKS, MAX_PAYLOAD, Layout, check_side_lag

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nac.format.bits import Codes
+from nac.arrays import Codes
 from nac.format.layout import split_codebooks
 
 

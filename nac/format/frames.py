@@ -12,8 +12,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from nac.arrays import Codes
 from nac.errors import DamagedError
-from nac.format.bits import Codes
 from nac.format.blocks import BlockWriter
 from nac.format.entropy.payload import MAX_LANES, EntropyPayload
 from nac.format.entropy.sections import Sections

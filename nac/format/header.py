@@ -83,6 +83,10 @@ def frame_count(samples: int, sample_rate: int, frame_rate: int = 50, hop: int =
     return -(-at_model_rate // hop) + 1
 
 
+Tags = tuple[tuple[str, str], ...]
+"""(key, value) pairs in the order of the file."""
+
+
 @dataclass(frozen=True)
 class Metadata:
     """The header fields of a `.nac` file.
@@ -117,7 +121,7 @@ class Metadata:
     bits: int = 10
     block_frames: int = 50
     coding: int = 0
-    tags: tuple[tuple[str, str], ...] = ()
+    tags: Tags = ()
     extra: tuple[tuple[int, bytes], ...] = ()
 
     def __post_init__(self) -> None:

@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nac.format.bits import Codes, pack_rows, unpack_rows
+from nac.arrays import Codes
+from nac.format.bits import pack_rows, unpack_rows
 from nac.format.codebooks import first_codebooks
 from nac.format.entropy.payload import EntropyPayload
 from nac.format.entropy.tables import TableLibrary

@@ -11,10 +11,9 @@ from dataclasses import replace
 
 from nac.errors import OptionError
 from nac.files import NewFile, is_special
-from nac.format.header import Metadata, pack_header, read_header
+from nac.format.header import Metadata, Tags, pack_header, read_header
 
 Path = str | os.PathLike[str]
-Tags = tuple[tuple[str, str], ...]
 COPY_BYTES = 1 << 20
 LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 

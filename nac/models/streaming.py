@@ -8,12 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nac.arrays import Codes, Samples
 from nac.models.layers import State, with_past
 from nac.models.model import NacModel
 from nac.models.quantizer import COMMIT_POINTS
 
-Samples = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.uint16]
 #: (total codebooks, channels, side lag) to the codebooks of each channel.
 SplitCodebooks = Callable[[int, int, int], Sequence[int]]
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from nac.format.bits import Codes, pack_codes
+from nac.arrays import Codes
+from nac.format.bits import pack_codes
 from nac.format.entropy.contexts import Symbols, contexts_of
 from nac.format.entropy.range_coder import ScalarDecoder, ScalarEncoder
 from nac.format.entropy.section_decoder import SectionDecoder

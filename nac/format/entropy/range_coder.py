@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from nac.arrays import Indices
 from nac.errors import DamagedError
 from nac.format.entropy.contexts import Symbols, contexts_of, own_distance
 from nac.format.entropy.tables import EntropyTables
@@ -25,8 +26,6 @@ MIN_SIZE = 1 << 24
 """A smaller range is renormalised: a byte leaves the encoder, or enters the decoder."""
 INITIAL_BYTES = 4
 """Bytes that the decoder reads ahead."""
-
-Indices = npt.NDArray[np.intp]
 
 
 def encode_decisions(decisions: Sequence[int]) -> bytes:

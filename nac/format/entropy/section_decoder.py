@@ -7,10 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from nac.arrays import Codes, Indices
 from nac.errors import DamagedError
-from nac.format.bits import Codes, unpack_codes
+from nac.format.bits import unpack_codes
 from nac.format.entropy.contexts import Symbols
-from nac.format.entropy.sections import ChannelSlice, Indices, Sections, merged
+from nac.format.entropy.sections import ChannelSlice, Sections, merged
 from nac.format.entropy.tables import EntropyTables
 
 

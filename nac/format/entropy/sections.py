@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from nac.arrays import Indices
 from nac.errors import DamagedError
 from nac.format.bits import packed_bytes
 from nac.format.layout import ENTROPY, ENTROPY_WHOLE, split_codebooks
@@ -23,8 +23,6 @@ SECTION_ENDS: dict[int, tuple[int, ...]] = {ENTROPY_WHOLE: (), ENTROPY: (6, 12, 
 LENGTH_BYTES = 2
 BATCH = 64
 """Blocks processed together where that takes arrays with an element for every code: a bound on memory."""
-
-Indices = npt.NDArray[np.intp]
 
 
 def merged(indices: Sequence[Indices]) -> Indices:

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from nac.arrays import Array
 from nac.errors import FormatError, WeightsError
 from nac.files import replacing
 from nac.format.entropy.contexts import MAX_CONTEXTS, contexts_of
@@ -28,7 +29,6 @@ PROBABILITY_BITS = 14
 """Probabilities are in 16384ths."""
 LOGIT_SUM_LIMIT = 128 * (MAX_CONTEXTS + 1)
 """Sums of logits are smaller than this in magnitude."""
-Array = npt.NDArray[np.generic]
 Number = TypeVar("Number", np.int8, np.uint16)
 
 

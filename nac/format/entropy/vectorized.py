@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nac.arrays import Indices
 from nac.errors import DamagedError
 from nac.format.entropy.contexts import Context, Symbols, contexts_of, own_distance
 from nac.format.entropy.range_coder import (
     INITIAL_BYTES,
     MAX_SIZE,
     MIN_SIZE,
-    Indices,
     check_end,
     consumed_prefix,
     initial_value,
