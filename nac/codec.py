@@ -5,20 +5,21 @@ A one-shot call is a stream of one piece: `Codec.encode` pushes everything into 
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from nac.arrays import Samples
-from nac.audio import AudioReader, AudioWriter, Resampler, open_audio
-from nac.errors import AudioError, OptionError
+from nac.audio import AudioReader, AudioWriter, Resampler, as_samples, open_audio
+from nac.errors import OptionError
 from nac.files import NewFile, is_special, standard_output
 from nac.format.blocks import patch_samples
 from nac.format.header import Metadata, Tags, read_header
@@ -26,7 +27,7 @@ from nac.format.layout import split_codebooks
 from nac.models.streaming import FrameDecoder, FrameEncoder
 from nac.models.weights import load_model
 from nac.packaged import default_weights
-from nac.settings import beam_width, codebooks_for
+from nac.settings import as_sample_rate, beam_width, codebooks_for
 from nac.stream import DecodeReport, StreamDecoder, StreamEncoder
 from nac.verify import Verifier
 
@@ -52,6 +53,7 @@ class Codec:
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         """Load a weights file; see `load`."""
+        _make_fork_safe()
         model, notes = load_model(path)
         try:
             self.model = model.to(torch.device(device))
@@ -100,30 +102,31 @@ class Codec:
 
     def encode(
         self,
-        audio: npt.NDArray[np.floating],
+        audio: Any,
         sample_rate: int,
         kbps: int = 6,
         effort: str | int = "default",
-        tags: Tags = (),
+        tags: Tags | Mapping[str, str] = (),
         entropy: bool | None = None,
     ) -> bytes:
         """Encode audio to the bytes of a `.nac` file.
 
         Args:
-            audio: `[channels, samples]` or `[samples]`, 1 or 2 channels, full scale −1..1.
+            audio: `[channels, samples]` or `[samples]`, 1 or 2 channels: an array or a tensor. Floats have full scale
+                −1..1; int8, int16, int32 and uint8 are scaled by their type.
             sample_rate: in Hz.
             kbps: whole number from 1 to 24, over all channels.
             effort: "fast", "default", "best", or paths of the codebook search, 1 to 64.
-            tags: (key, value) pairs.
+            tags: (key, value) pairs, or a mapping.
             entropy: code without loss in about a sixth fewer bytes, at some cost in time; None: where the weights have
                 tables for it.
 
         Raises:
-            AudioError: another shape, or values that are not finite.
+            AudioError: another shape or type, or values that are not finite.
             OptionError: `kbps`, `effort` or `tags` is not possible.
             WeightsError: the weights have no tables for the entropy coding.
         """
-        samples = _two_dimensional(audio)
+        samples = as_samples(audio)
         stream = StreamEncoder(
             self, sample_rate, samples.shape[0], kbps, effort, tags, samples=samples.shape[1], entropy=entropy
         )
@@ -149,7 +152,7 @@ class Codec:
         return np.concatenate([empty, *pieces], 1), decoder.metadata.sample_rate
 
     def encode_codes(
-        self, audio: npt.NDArray[np.floating], sample_rate: int, kbps: int = 6, effort: str | int = "default"
+        self, audio: Any, sample_rate: int, kbps: int = 6, effort: str | int = "default"
     ) -> npt.NDArray[np.int16]:
         """Encode audio to codes.
 
@@ -167,10 +170,10 @@ class Codec:
             AudioError: as `encode`.
             OptionError: as `encode`.
         """
-        samples = _two_dimensional(audio)
+        samples = as_samples(audio)
         codebooks = codebooks_for(kbps)
         coder = FrameEncoder(self.model, samples.shape[0], codebooks, split_codebooks, beam_width(effort))
-        resampler = Resampler(sample_rate, self.sample_rate, samples.shape[0])
+        resampler = Resampler(as_sample_rate(sample_rate), self.sample_rate, samples.shape[0])
         parts = coder.push(resampler.push(samples)) + coder.push(resampler.flush()) + coder.flush()
         out = [np.zeros((samples.shape[0], codebooks, 0), np.int16)]
         for part in parts:
@@ -193,6 +196,9 @@ class Codec:
             OptionError: not of shape `[1 or 2, 0 to 48, frames]`, or codes outside −1..1023.
         """
         config = self.model.config
+        codes = np.asarray(codes.detach().cpu() if isinstance(codes, torch.Tensor) else codes)
+        if codes.dtype.kind not in "iu":
+            raise OptionError(f"codes are integers, not {codes.dtype.name}")
         if codes.ndim != 3 or codes.shape[0] not in (1, 2) or codes.shape[1] > config.codebooks:
             raise OptionError(f"codes of shape {list(codes.shape)} are not [channels, codebooks, frames]")
         if codes.size and not -1 <= int(codes.min()) <= int(codes.max()) < config.codebook_size:
@@ -208,7 +214,7 @@ class Codec:
         *,
         kbps: int = 6,
         effort: str | int = "default",
-        tags: Tags = (),
+        tags: Tags | Mapping[str, str] = (),
         progress: Progress | None = None,
         entropy: bool | None = None,
         verify: bool = False,
@@ -303,13 +309,14 @@ class Codec:
             return decoder.report
 
 
-def _two_dimensional(audio: npt.NDArray[np.floating]) -> Samples:
-    array = np.asarray(audio, dtype=np.float32)
-    if array.ndim == 1:
-        array = array[None]
-    if array.ndim != 2 or array.shape[0] not in (1, 2):
-        raise AudioError(f"audio of shape {list(array.shape)} cannot be coded; give [samples] or [1 or 2, samples]")
-    return array
+@functools.cache
+def _make_fork_safe() -> None:
+    """Let processes that are forked from this one compute with a single thread.
+
+    They have none of the threads of torch's pool, and would wait for them for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def _encoded(reader: AudioReader, stream: StreamEncoder, progress: Progress | None) -> Iterator[bytes]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from nac.errors import OptionError
 
+if TYPE_CHECKING:
+    from nac.format.header import Tags
+
 MAX_KBPS = 24
+MAX_SAMPLE_RATE = (1 << 24) - 1
 #: Whether codes are entropy coded unless told otherwise, where the weights have tables for it.
 ENTROPY_DEFAULT = True
 #: Paths kept by the codebook search, by name of the effort.
@@ -53,6 +58,43 @@ def codebooks_for(kbps: float) -> int:
     if rate is None or not 1 <= rate <= MAX_KBPS:
         raise OptionError(f"{kbps} kbps is not possible; give a whole number from 1 to {MAX_KBPS}")
     return 2 * rate
+
+
+def as_sample_rate(rate: SupportsIndex) -> int:
+    """A sample rate in Hz, as an integer of Python.
+
+    Raises:
+        OptionError: It is not a whole number from 1 to 16,777,215, the most that a file can tell.
+    """
+    number = _whole(rate)
+    if number is None or not 1 <= number <= MAX_SAMPLE_RATE:
+        raise OptionError(f"sample_rate must be a whole number from 1 to {MAX_SAMPLE_RATE}, not {rate!r}")
+    return number
+
+
+def as_tags(tags: Tags | Mapping[str, str]) -> Tags:
+    """Tags as files hold them.
+
+    Args:
+        tags: Pairs of key and value, or a mapping; a value may be a list of several.
+
+    Raises:
+        OptionError: They are not texts.
+
+    >>> as_tags({"TITLE": "Rain", "ARTIST": ["A", "B"]})
+    (('TITLE', 'Rain'), ('ARTIST', 'A'), ('ARTIST', 'B'))
+    """
+    pairs = tags.items() if isinstance(tags, Mapping) else tags
+    out: list[tuple[str, str]] = []
+    try:
+        for key, value in pairs:
+            out += [(key, item) for item in (value if isinstance(value, (list, tuple)) else [value])]
+    except (TypeError, ValueError):
+        raise OptionError("tags are pairs of key and value, or a mapping, such as {'TITLE': 'Rain'}") from None
+    for key, text in out:
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise OptionError(f"a tag's key and value are texts, unlike {key!r} and {text!r}")
+    return tuple(out)
 
 
 def _whole(value: Any) -> int | None:

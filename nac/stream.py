@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from nac.arrays import Samples
-from nac.audio import Resampler
+from nac.audio import Resampler, as_samples
 from nac.errors import AudioError, WeightsError
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.entropy.tables import TableLibrary, has_tables, tables_beside, tables_field
@@ -20,7 +20,7 @@ from nac.format.scan import is_seekable
 from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
 from nac.packaged import table_library
-from nac.settings import ENTROPY_DEFAULT, beam_width, codebooks_for
+from nac.settings import ENTROPY_DEFAULT, as_sample_rate, as_tags, beam_width, codebooks_for
 
 #: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
 PREROLL = 32
@@ -77,7 +77,7 @@ class StreamEncoder:
         channels: int,
         kbps: int = 6,
         effort: str | int = "default",
-        tags: Tags = (),
+        tags: Tags | Mapping[str, str] = (),
         samples: int | None = None,
         entropy: bool | None = None,
     ) -> None:
@@ -89,7 +89,7 @@ class StreamEncoder:
             channels: 1 or 2.
             kbps: whole number from 1 to 24, over all channels.
             effort: "fast", "default", "best", or paths of the codebook search, 1 to 64.
-            tags: (key, value) pairs.
+            tags: (key, value) pairs, or a mapping.
             samples: per channel, of the whole signal, if known; the header then states it, and no end block follows.
             entropy: whether to entropy code; None: if the weights have tables for it.
 
@@ -99,7 +99,7 @@ class StreamEncoder:
             WeightsError: `entropy` is set, and the weights have no tables.
         """
         codebooks, config = codebooks_for(kbps), codec.model.config
-        kbps = int(kbps)
+        kbps, sample_rate = int(kbps), as_sample_rate(sample_rate)
         if entropy is None:
             entropy = ENTROPY_DEFAULT and has_tables(codec.path, codec.fingerprint)
         tables = (tables_beside(codec.path, codec.fingerprint),) if entropy else ()
@@ -114,7 +114,7 @@ class StreamEncoder:
             codec.fingerprint,
             config.name,
             block_frames=default_block_frames(channels, kbps),
-            tags=tags,
+            tags=as_tags(tags),
             coding=ENTROPY if entropy else PACKED,
             extra=tuple(map(tables_field, tables)),
         )
@@ -128,11 +128,11 @@ class StreamEncoder:
         #: Called with the codes of every block before its bytes are returned.
         self.on_coded: Callable[[CodedFrames], None] | None = None
 
-    def push(self, samples: Samples) -> bytes:
+    def push(self, samples: Any) -> bytes:
         """Add samples.
 
         Args:
-            samples: `[channels, n]`, full scale 1.
+            samples: `[channels, n]`, of a type that `Codec.encode` takes.
 
         Returns:
             The bytes that are ready, maybe none.
@@ -140,10 +140,7 @@ class StreamEncoder:
         Raises:
             AudioError: another number of channels, or values that are not finite.
         """
-        if samples.ndim != 2 or samples.shape[0] != self.metadata.channels:
-            raise AudioError(f"expected samples of shape [{self.metadata.channels}, n], got {list(samples.shape)}")
-        if not np.isfinite(samples).all():
-            raise AudioError("the samples contain values that are not finite; replace them first")
+        samples = as_samples(samples, self.metadata.channels)
         self.samples += samples.shape[1]
         return self._head() + self._blocks(self._frames.push(self._resampler.push(samples)))
 

@@ -2,6 +2,7 @@
 
 from nac.audio.read import AudioReader, open_audio
 from nac.audio.resample import Resampler, resampled_length
+from nac.audio.samples import as_samples
 from nac.audio.write import AudioWriter, format_of, known_formats
 from nac.errors import AudioWarning, IncompleteAudioWarning
 
@@ -11,6 +12,7 @@ __all__ = [
     "AudioWriter",
     "IncompleteAudioWarning",
     "Resampler",
+    "as_samples",
     "format_of",
     "known_formats",
     "open_audio",

@@ -1,7 +1,9 @@
 """Samples to codes and back at the model's sample rate, piece by piece, with state and in constant memory."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ from nac.models.quantizer import COMMIT_POINTS
 
 #: (total codebooks, channels, side lag) to the codebooks of each channel.
 SplitCodebooks = Callable[[int, int, int], Sequence[int]]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 #: Stereo shares its codebooks so that mid and side end with about equal errors: each codebook multiplies the error
 #: power by about this factor, so a side channel weaker than mid by its n-th power has n codebooks fewer.
@@ -39,6 +43,17 @@ class CodedFrames:
     def frames(self) -> int:
         """Number of frames."""
         return int(self.codes[0].shape[1])
+
+
+def _inference(method: Method) -> Method:
+    """As `torch.inference_mode`, and in full precision, whatever autocast the caller is in."""
+
+    @functools.wraps(method)
+    def run(self: Any, *arguments: Any) -> Any:
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+            return method(self, *arguments)
+
+    return cast(Method, run)
 
 
 class FrameEncoder:
@@ -118,7 +133,7 @@ class FrameEncoder:
         self._waiting, self._n_waiting, self.samples, self._state = [], 0, 0, {}
         return out
 
-    @torch.inference_mode()
+    @_inference
     def _code(self, samples: Samples, frames: int | None = None) -> CodedFrames:
         if self.channels == 2:
             samples = np.stack([samples[0] + samples[1], samples[0] - samples[1]]) * np.float32(0.5)
@@ -183,7 +198,7 @@ class FrameDecoder:
         self._n_lost = 0
         self._state_before: State = {}
 
-    @torch.inference_mode()
+    @_inference
     def push(self, codes: Sequence[npt.NDArray[np.integer]]) -> Samples:
         """Decode frames.
 
@@ -212,7 +227,7 @@ class FrameDecoder:
             self._last_frame = latent[:, -1:], n_codebooks[:, -1:]
         return self._to_output(out)
 
-    @torch.inference_mode()
+    @_inference
     def conceal(self, frames: int) -> Samples:
         """Make samples for lost frames: the last sound fades out within 60 ms, then silence.
 
