@@ -38,7 +38,10 @@ def find_clips(folder: Path) -> list[Clip]:
     """All audio and .nac files below `folder`, sorted by name; hidden ones are passed over.
 
     The kind of a clip is the first folder of its path that is named after a kind of sound, else its first folder, else
-    None. Raises `AudioError` if the folder cannot be read or two files differ in nothing but the suffix.
+    None.
+
+    Raises:
+        AudioError: The folder cannot be read or two files differ in nothing but the suffix.
     """
     found: dict[str, Clip] = {}
     for path in sorted(_files(folder)):
@@ -70,8 +73,10 @@ def choose(clips: Sequence[Clip], per_kind: int) -> list[Clip]:
 def load_audio(path: str | os.PathLike[str], weights: str | None = None) -> tuple[Samples, int]:
     """The whole file as float32 `[channels, samples]` and its sample rate in Hz; .nac files are decoded.
 
-    `weights`: the weights file for these, None for the packaged one. Raises `AudioError` (or another `NacError` for a
-    .nac file) if it cannot be read.
+    `weights`: the weights file for these, None for the packaged one.
+
+    Raises:
+        AudioError: It cannot be read.
     """
     if Path(path).suffix.lower() == NAC_SUFFIX:
         return _decode(Path(path), weights)

@@ -124,7 +124,9 @@ def compare(
     subfolder's name unless given. `plot` is a picture to write for two files, a folder for two folders.
     `progress(done, total)` is called after each pair.
 
-    Raises `AudioError` if something cannot be read or nothing fits together, `OptionError` for a wrong option.
+    Raises:
+        AudioError: Something cannot be read or nothing fits together.
+        OptionError: A wrong option.
     """
     first, second = Path(reference), Path(decoded)
     chosen = None if metrics is None else tuple(metrics)
@@ -173,8 +175,10 @@ def fit(
     """Make two signals `[channels, samples]` comparable: rate, channels, delay, length.
 
     `rates`: of the reference and of the decoded signal, in Hz. Returns both signals in equal shape, their sample rate,
-    the delay that was removed (samples at that rate) and notes on what was done. Raises `AudioError` if nothing of them
-    overlaps.
+    the delay that was removed (samples at that rate) and notes on what was done.
+
+    Raises:
+        AudioError: Nothing of them overlaps.
     """
     rate = sample_rate or rates[0]
     notes = []

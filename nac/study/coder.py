@@ -116,7 +116,11 @@ class Coder:
         return mono
 
     def save(self, path: Path) -> None:
-        """Write the system, to be read by `load_coder`. Raises `WeightsError` if a weight is not finite."""
+        """Write the system, to be read by `load_coder`.
+
+        Raises:
+            WeightsError: A weight is not finite.
+        """
         tensors = {name: value.contiguous() for name, value in self.system.state_dict().items()}
         for name, value in tensors.items():
             if not torch.isfinite(value).all():

@@ -132,7 +132,11 @@ class SystemConfig:
 
     @classmethod
     def from_json(cls, text: str) -> SystemConfig:
-        """Read what `to_json` wrote. Raises `OptionError` for anything else."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            OptionError: Anything else.
+        """
         try:
             values = json.loads(text)
         except ValueError as error:
@@ -193,7 +197,11 @@ def safe(name: str) -> str:
 
 
 def read_study(path: Path) -> StudyConfig:
-    """Read a study file. Raises `OptionError` in one line if it is missing or says what is not possible."""
+    """Read a study file.
+
+    Raises:
+        OptionError: It is missing or says what is not possible.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(LONGEST_FILE + 1)

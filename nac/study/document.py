@@ -59,7 +59,11 @@ def place(text: str, name: str, content: str, where: str = "the page") -> str:
 
 
 def section(folder: Path, name: str, page: Path, pictures: Path | None) -> str:
-    """Markdown for the results in `folder`. Raises `OptionError` if there are none."""
+    """Markdown for the results in `folder`.
+
+    Raises:
+        OptionError: There are none.
+    """
     if not (folder / FILE).exists() and (folder / TABLE).exists():
         lines = [(folder / TABLE).read_text(encoding="utf-8").split("\n\n![")[0].strip()]
         if pictures is not None and (folder / CONFUSION).exists():

@@ -49,7 +49,11 @@ def pack(parts: Sequence[Part], values: Sequence[npt.NDArray[np.generic]]) -> by
 
 
 def unpack(parts: Sequence[Part], data: bytes) -> list[Values]:
-    """The tables back as float32, "codes" too. Raises `DamagedError` unless there are exactly their bytes."""
+    """The tables back as float32, "codes" too.
+
+    Raises:
+        DamagedError: The bytes are too few or too many.
+    """
     if len(data) != sum(part.size for part in parts):
         raise DamagedError(f"{len(data)} bytes are not the {sum(part.size for part in parts)} that were coded")
     out, start = [], 0
@@ -66,7 +70,11 @@ def deflate(data: bytes) -> tuple[bytes, bool]:
 
 
 def inflate(data: bytes, size: int) -> bytes:
-    """The `size` bytes back that `deflate` made small. Raises `DamagedError` if they are not so many."""
+    """The `size` bytes back that `deflate` made small.
+
+    Raises:
+        DamagedError: They are not so many.
+    """
     stream = zlib.decompressobj()
     try:
         out = stream.decompress(data, size + 1)

@@ -49,7 +49,11 @@ class Facts:
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
-        """Read what `to_json` wrote. Raises `OptionError` for anything else."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            OptionError: Anything else.
+        """
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as error:
@@ -164,7 +168,11 @@ class Results:
 
 
 def read_results(folder: Path) -> Results:
-    """Read what `Results.write` wrote. Raises `OptionError` if there is none that can be read."""
+    """Read what `Results.write` wrote.
+
+    Raises:
+        OptionError: There is none that can be read.
+    """
     try:
         values: dict[str, Any] = json.loads((folder / FILE).read_text())
         rows = [Row(**row) for row in values["rows"]]

@@ -51,7 +51,11 @@ class Audio:
     corpus: Corpus | None = None
 
     def get(self) -> Corpus:
-        """The audio. Raises `AudioError` if there is none."""
+        """The audio.
+
+        Raises:
+            AudioError: There is none.
+        """
         if self.corpus is None:
             study = self.study
             self.corpus = read_corpus(self.folder, study.sample_rate, study.max_files, study.max_seconds)

@@ -16,7 +16,10 @@ def length_chart(rows: Sequence[tuple[float, Run, Run]]) -> Any:
     """Wall time and peak memory of `nac encode` and `nac decode` over length, both axes logarithmic, in two panels.
 
     `rows` as `over_length` of `nac.evaluation.benchmark.commands` gives them. Returns a matplotlib figure, to be
-    written with `nac.evaluation.report.plots.save`. Raises `OptionError` where matplotlib is missing.
+    written with `nac.evaluation.report.plots.save`.
+
+    Raises:
+        OptionError: Matplotlib is missing.
     """
     figure = new_figure(10, 4.2)
     lengths = [seconds for seconds, _, _ in rows]

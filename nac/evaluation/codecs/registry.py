@@ -19,7 +19,8 @@ def known_codecs() -> dict[str, Codec]:
 def parse_codecs(specs: Iterable[str]) -> list[tuple[Codec, Rates]]:
     """Codecs with their bit rates from texts `NAME` or `NAME:KBPS,KBPS`; without rates, the codec's usual ones.
 
-    Raises `OptionError` for a name that is not a codec or a rate that is not a number above 0.
+    Raises:
+        OptionError: A name that is not a codec or a rate that is not a number above 0.
 
     >>> [(codec.name, rates) for codec, rates in parse_codecs(["opus:6,12", "flac"])]
     [('opus', (6.0, 12.0)), ('flac', (0,))]
@@ -35,7 +36,11 @@ def parse_codecs(specs: Iterable[str]) -> list[tuple[Codec, Rates]]:
 
 
 def parse_rates(text: str) -> Rates:
-    """Bit rates in kbps from a text such as `6,12`. Raises `OptionError` if they are not numbers above 0."""
+    """Bit rates in kbps from a text such as `6,12`.
+
+    Raises:
+        OptionError: They are not numbers above 0.
+    """
     try:
         rates = tuple(float(part) for part in text.split(","))
     except ValueError:

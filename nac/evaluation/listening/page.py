@@ -64,7 +64,9 @@ def make_items(
 ) -> list[Item]:
     """The clips' first `seconds`, through every codec and rate, with hidden reference and anchors.
 
-    Raises `OptionError` for more versions than can be compared, `AudioError` if a codec failed on a clip.
+    Raises:
+        OptionError: More versions than can be compared.
+        AudioError: A codec failed on a clip.
     """
     wanted = sum(len(rates) for codec, rates in codecs if not codec.lossless)
     if wanted + len(ANCHORS) + 1 > MAX_VERSIONS:

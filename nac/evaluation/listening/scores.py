@@ -81,8 +81,10 @@ class Discrimination:
 def read_answers(paths: Iterable[Path]) -> tuple[list[Rating], list[Choice]]:
     """All answers of these files. A session that is in several files (exported twice) counts once, the last one wins.
 
-    Listeners are told apart by the session, since names may repeat or be empty. Raises `FormatError` for a file that
-    was not exported by the page.
+    Listeners are told apart by the session, since names may repeat or be empty.
+
+    Raises:
+        FormatError: A file that was not exported by the page.
     """
     ratings: dict[tuple[str, ...], Rating] = {}
     choices: dict[tuple[str, ...], Choice] = {}

@@ -128,11 +128,13 @@ def score(
 
     Both `[samples]` or `[channels, samples]` of equal shape and aligned (see `nac.evaluation.metrics.align`), full
     scale 1.0, at `sample_rate` Hz. `kind` is "speech", "music", "environmental" or None (not known): it chooses the
-    scores where `metrics` does not. With several channels each score is the mean of the channels that have one.
-    A score is None where it is undefined (silence, a clip too short, samples that are not finite), infinite where the
-    signals are equal and the score is a ratio to their difference; it is missing where its package is not installed.
+    scores where `metrics` does not. With several channels each score is the mean of the channels that have one. A score
+    is None where it is undefined (silence, a clip too short, samples that are not finite), infinite where the signals
+    are equal and the score is a ratio to their difference; it is missing where its package is not installed.
 
-    Raises `AudioError` for shapes that do not fit, `OptionError` for a name that is not a metric.
+    Raises:
+        AudioError: Shapes that do not fit.
+        OptionError: A name that is not a metric.
 
     >>> tone = np.sin(np.arange(2400) / 5).astype(np.float32)
     >>> round(score(tone, tone / 2, 24000, metrics=["snr"])["snr"], 4)

@@ -29,7 +29,9 @@ def plot_comparison(reference: Samples, decoded: Samples, sample_rate: int, targ
     """Write a picture of both sounds: waveforms, spectrograms, error over time and frequency, error by band over time.
 
     Both `[channels, samples]`, aligned, at `sample_rate` Hz; channels are averaged. `target` ends in .png, .svg, .pdf.
-    Raises `OptionError` for another ending, for a place that cannot be written, or if matplotlib is missing.
+
+    Raises:
+        OptionError: The ending is another, the place cannot be written, or matplotlib is missing.
     """
     x, y = mono(reference)[0], mono(decoded)[0]
     hop = max(WINDOW // 4, math.ceil(len(x) / MAX_COLUMNS))
@@ -101,7 +103,11 @@ def spectrogram_db(signal: Samples, hop: int) -> Spectrum:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty matplotlib figure (inches) that needs no display. Raises `OptionError` where matplotlib is missing."""
+    """An empty matplotlib figure (inches) that needs no display.
+
+    Raises:
+        OptionError: Matplotlib is missing.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -50,7 +50,11 @@ def write_report(
 
     `chart.svg` has the main scores of all kinds, `chart_<kind>.svg` all scores of one.
 
-    Returns the paths. Raises `OptionError` where matplotlib is missing, `OSError` where the folder cannot be written.
+    Returns the paths.
+
+    Raises:
+        OptionError: Matplotlib is missing.
+        OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -158,7 +162,8 @@ def fewer(summaries: Sequence[Summary], kind: str) -> str:
 def report_html(summaries: Sequence[Summary], charts: dict[str, bytes], examples: Sequence[Example]) -> str:
     """One page with all in it: tables, charts (SVG files by kind), example clips with players and spectrograms.
 
-    Raises `OptionError` where jinja2 is missing.
+    Raises:
+        OptionError: Jinja2 is missing.
     """
     kinds = [
         {

@@ -90,7 +90,9 @@ def sweep(
     one thread; with 1 everything happens in this process. `cache`: a folder that keeps results, None for none. A clip
     that a codec cannot code gives a row with its `error`.
 
-    Raises `AudioError` if there is nothing to do, `OptionError` if two codecs have the same name.
+    Raises:
+        AudioError: There is nothing to do.
+        OptionError: Two codecs have the same name.
     """
     names = [codec.name for codec, _ in codecs]
     twice = sorted({name for name in names if names.count(name) > 1})
