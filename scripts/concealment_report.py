@@ -21,6 +21,7 @@ from nac.cli.options import snap_kbps
 from nac.codec import Codec
 from nac.errors import NacError
 from nac.models.streaming import FrameDecoder
+from nac.synthetic import speech_like
 
 #: Frames, of 20 ms, that are lost at a time.
 GAPS = (1, 5, 50)
@@ -31,12 +32,7 @@ SPANS = ((0, 5), (5, 10), (10, 20), (20, 40))
 def recording(path: Path | None, rate: int, seconds: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Samples `[1, n]` of a file, its channels mixed, or of a made voice."""
     if path is None:
-        time = np.arange(int(seconds * rate)) / rate
-        phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * time)) / rate
-        envelope = np.clip(np.sin(2 * np.pi * 2.5 * time) + 0.4, 0, None)
-        voice = envelope * sum(np.sin(k * phase) / k for k in range(1, 20))
-        noise = np.random.default_rng(0).standard_normal(len(time))
-        return np.asarray(0.1 * voice + 0.003 * noise, np.float32)[None]
+        return speech_like(int(seconds * rate), rate)[None]
     with open_audio(path) as reader:
         mono = np.concatenate(list(reader.blocks()), 1).mean(0, dtype=np.float32, keepdims=True)
         resampler = Resampler(reader.sample_rate, rate, 1)

@@ -8,7 +8,6 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 import torch
 
@@ -42,17 +41,6 @@ def small_model(seed: int = 0, **changes: object) -> NacModel:
         for stage in range(model.config.codebooks):
             books[stage, :, model.config.codebook_dim(stage) :] = 0
     return model.eval()
-
-
-def speech_like(samples: int, rate: int = 24_000, seed: int = 0) -> np.ndarray:
-    """Harmonics of a gliding pitch under a syllable-like envelope, and a little noise: float32 `[samples]`."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(samples) / rate
-    pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * t)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    voice = sum(np.sin(k * phase) / k for k in range(1, 20))
-    envelope = np.clip(np.sin(2 * np.pi * 2.5 * t) + 0.4, 0, None)
-    return (0.1 * envelope * voice + 0.003 * rng.standard_normal(samples)).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from nac.audio.mpeg import parse_header
 from nac.audio.wav import wav_header
 from nac.cli import main
 from nac.errors import AudioError
-from tests.sounds import voice
+from nac.synthetic import formant_voice
 from tests.test_audio_read import Pipe, everything, signal
 
 RATE = 44_100
@@ -24,7 +24,7 @@ def coded(
     seconds: float, kind: str, subtype: str | None = None, pitch: float = 130.0, rate: int = RATE, **how
 ) -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, voice(seconds, rate, pitch), rate, format=kind, subtype=subtype, **how)
+    soundfile.write(buffer, formant_voice(seconds, rate, pitch), rate, format=kind, subtype=subtype, **how)
     return buffer.getvalue()
 
 
@@ -52,7 +52,7 @@ def close(x: np.ndarray, seconds: float, tail: int = 3000) -> bool:
 
 class TestMp3:
     def test_variable_rate_without_a_header_is_read_to_its_end(self):
-        quiet_first = np.concatenate([np.zeros(RATE), voice(4, RATE)]).astype(np.float32)
+        quiet_first = np.concatenate([np.zeros(RATE), formant_voice(4, RATE)]).astype(np.float32)
         buffer = io.BytesIO()
         soundfile.write(buffer, quiet_first, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.2)
         data = buffer.getvalue()
@@ -84,7 +84,7 @@ class TestMp3:
 
     def test_parts_of_other_rates_and_channels_are_converted(self):
         stereo = io.BytesIO()
-        soundfile.write(stereo, np.stack([voice(1, 48_000)] * 2, 1), 48_000, format="MP3")
+        soundfile.write(stereo, np.stack([formant_voice(1, 48_000)] * 2, 1), 48_000, format="MP3")
         with pytest.warns(AudioWarning, match=r"part 2, with 2 channel\(s\) at 48000 Hz, is converted"):
             x = everything(io.BytesIO(mp3(2) + stereo.getvalue()))
         assert x.shape[0] == 1 and close(x, 3) and loud(x, 2.1, 2.9) > 0.01
@@ -115,7 +115,7 @@ class TestMp3:
     @pytest.mark.skipif(shutil.which("lame") is None, reason="lame is not installed")
     @pytest.mark.parametrize("options", [("-V4", "-t"), ("-V4",), ("--abr", "96"), ("-b", "320", "-t", "-p")])
     def test_what_lame_makes(self, tmp_path, options):
-        soundfile.write(tmp_path / "a.wav", voice(3, RATE), RATE)
+        soundfile.write(tmp_path / "a.wav", formant_voice(3, RATE), RATE)
         subprocess.run(["lame", "--quiet", *options, tmp_path / "a.wav", tmp_path / "a.mp3"], check=True)
         data = (tmp_path / "a.mp3").read_bytes()
         assert close(everything(tmp_path / "a.mp3"), 3)
@@ -161,7 +161,9 @@ class TestOgg:
 @pytest.mark.parametrize("make", [io.BytesIO, lambda data: Pipe(data, 5000)], ids=["file", "pipe"])
 def test_joined_files_of_other_kinds(kind, make):
     x = everything(make(coded(0.5, kind) + coded(0.3, kind, pitch=200.0)))
-    np.testing.assert_allclose(x[0], np.concatenate([voice(0.5, RATE), voice(0.3, RATE, 200.0)]), atol=1e-4)
+    np.testing.assert_allclose(
+        x[0], np.concatenate([formant_voice(0.5, RATE), formant_voice(0.3, RATE, 200.0)]), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("kind", ["FLAC", "WAV", "AIFF"])

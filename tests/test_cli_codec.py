@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from nac.cli import main
 from nac.format.header import HEADER_BYTES, read_header
-from tests.conftest import small_model, speech_like
+from nac.synthetic import speech_like
+from tests.conftest import small_model
 
 
 @pytest.fixture(autouse=True)

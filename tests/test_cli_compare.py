@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from nac.cli import main
 from nac.codec import Codec
-from tests.sounds import voice
+from nac.synthetic import formant_voice
 
 RATE = 16_000
 
@@ -31,7 +31,7 @@ def write(path, sound, rate=RATE):
 @pytest.fixture
 def sounds(tmp_path):
     """A sound, and the same a tenth louder: the error is 20 dB below it."""
-    sound = voice(0.5, RATE)
+    sound = formant_voice(0.5, RATE)
     return write(tmp_path / "a.wav", sound), write(tmp_path / "b.wav", sound * np.float32(1.1))
 
 
@@ -75,14 +75,14 @@ def test_silence_is_undefined(tmp_path):
 def test_too_short_for_pesq_stoi_and_visqol_is_undefined(tmp_path):
     for package in ("pesq", "pystoi", "visqol", "ai_edge_litert"):
         pytest.importorskip(package)
-    sound = write(tmp_path / "a.wav", voice(0.1, RATE))
+    sound = write(tmp_path / "a.wav", formant_voice(0.1, RATE))
     shown = table(run(sound, sound, "--kind", "speech"))
     assert {shown[name] for name in ("PESQ-WB", "STOI", "ESTOI", "ViSQOL-speech")} == {"undefined"}
     assert shown["SNR"] == "inf" and float(shown["Mel"]) == 0
 
 
 def test_other_length_rate_channels_and_delay_are_said(tmp_path):
-    sound = voice(0.5, RATE)
+    sound = formant_voice(0.5, RATE)
     reference = write(tmp_path / "a.wav", sound)
     late = write(tmp_path / "b.wav", np.concatenate([np.zeros(160, np.float32), sound[:-800]]))
     result = run(reference, late, "--metric", "snr")
@@ -99,9 +99,9 @@ def test_other_length_rate_channels_and_delay_are_said(tmp_path):
 
 def test_folders_are_paired(tmp_path, sounds):
     for name in ("speech/x.wav", "y.wav"):
-        write(tmp_path / "ref" / name, voice(0.1, RATE))
-        write(tmp_path / "out" / name, voice(0.1, RATE) * np.float32(0.9))
-    write(tmp_path / "ref" / "alone.wav", voice(0.1, RATE))
+        write(tmp_path / "ref" / name, formant_voice(0.1, RATE))
+        write(tmp_path / "out" / name, formant_voice(0.1, RATE) * np.float32(0.9))
+    write(tmp_path / "ref" / "alone.wav", formant_voice(0.1, RATE))
     result = run(tmp_path / "ref", tmp_path / "out", "--metric", "snr")
     assert result.exit_code == 0
     assert [line.split() for line in result.stdout.splitlines()[2:5]] == [
@@ -125,7 +125,7 @@ def test_picture(tmp_path, sounds):
 
 
 def test_nac_files_are_decoded_and_damage_is_said(tmp_path, small_weights):
-    sound = voice(2.5, 24_000)
+    sound = formant_voice(2.5, 24_000)
     reference, coded = write(tmp_path / "a.wav", sound, 24_000), tmp_path / "a.nac"
     data = Codec.load(small_weights).encode(sound, 24_000, 1)
     coded.write_bytes(data)

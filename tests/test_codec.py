@@ -17,7 +17,8 @@ from nac.errors import AudioError, FormatError, OptionError, WeightsError
 from nac.format.blocks import Block, BlockReader
 from nac.format.edit import reduce
 from nac.format.header import read_header
-from tests.conftest import small_model, speech_like
+from nac.synthetic import speech_like
+from tests.conftest import small_model
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 import nac
-from tests.conftest import speech_like
+from nac.synthetic import speech_like
 
 pytest.importorskip("ray.data")
 pq = pytest.importorskip("pyarrow.parquet")

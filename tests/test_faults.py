@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from nac.format.check import check
-from tests.conftest import speech_like
+from nac.synthetic import speech_like
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits are those of POSIX")
 TRIES = int(os.environ.get("NAC_FAULTS", "3"))

@@ -11,9 +11,10 @@ import click
 from nac.audio import AudioWriter
 from nac.cli.pool import processors
 from nac.evaluation.benchmark.commands import NAC, RATE, edits, lengths_up_to, over_length, run_command, start_up
-from nac.evaluation.benchmark.speed import PEERS, Speed, measure, measure_tool, test_signal
+from nac.evaluation.benchmark.speed import PEERS, Speed, measure, measure_tool
 from nac.evaluation.codecs.tools import TOOLS
 from nac.evaluation.report.plots import new_figure, save
+from nac.synthetic import modulated_noise
 
 TOOL_NAMES = {"opus": "Opus", "mp3": "MP3"}
 
@@ -146,7 +147,7 @@ def many_files(count: int, seconds: int, model: Path | None, rounds: int = 3) ->
         (folder / "in").mkdir()
         for number in range(count):
             with AudioWriter(folder / "in" / f"{number}.wav", RATE, 1, subtype="pcm16") as writer:
-                writer.write(test_signal(seconds)[None])
+                writer.write(modulated_noise(seconds)[None])
         weights = () if model is None else ("--model", str(model))
         for _ in range(rounds):
             for name, (processes, threads) in ways.items():

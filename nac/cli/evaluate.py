@@ -22,7 +22,7 @@ from nac.evaluation.report.write import fewer, mean_table, write_report
 from nac.evaluation.sweep.cache import default_folder
 from nac.evaluation.sweep.runner import available, sweep
 from nac.evaluation.sweep.summary import summarise
-from nac.evaluation.synthetic import made_sound
+from nac.synthetic import made_sound
 
 ALL = ("nac:1,3,6,12,24", "opus:6,8,12,16,24")  # measured, and drawn, unless others are named
 PICTURED = ("nac:6", "opus:6,12")

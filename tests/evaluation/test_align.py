@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nac.evaluation.metrics.align import align, delay, shifted
-
-from .sounds import noise
+from nac.synthetic import noise
 
 RATE = 8000
 

@@ -9,8 +9,7 @@ import soundfile
 from nac.errors import AudioError
 from nac.evaluation import clips as clips_module
 from nac.evaluation.clips import Clip, choose, find_clips, load_audio, mono, same_rate
-
-from .sounds import noise
+from nac.synthetic import noise
 
 
 def test_clips_have_kinds_and_names(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from nac.evaluation.codecs import Nac, known_codecs, neural, parse_codecs, parse
 from nac.evaluation.codecs.tools import TOOLS, Tool
 from nac.evaluation.metrics.align import align
 from nac.evaluation.metrics.waveform import snr
-
-from .sounds import speech_like
+from nac.synthetic import buzz_speech
 
 RATE = 24000
 BEST_RATE = {"opus": 24, "mp3": 32, "aac": 32, "vorbis": 32, "speex": 16.8, "codec2": 3.2, "flac": 0}
@@ -24,7 +23,7 @@ def test_tool_codes_and_decodes(name: str, tmp_path: Path) -> None:
     tool = TOOLS[name]
     if tool.missing():
         pytest.skip(tool.missing())
-    sound = speech_like(2, RATE)[None]
+    sound = buzz_speech(2, RATE)[None]
     data = tool.encode(sound, RATE, BEST_RATE[name], tmp_path)
     decoded, rate = tool.decode(data, RATE, tmp_path)
     assert 0.8 < decoded.shape[1] / rate / 2 < 1.3
@@ -37,7 +36,7 @@ def test_tool_codes_and_decodes(name: str, tmp_path: Path) -> None:
 
 
 def test_stereo_stays_stereo_or_becomes_mono(tmp_path: Path) -> None:
-    sound = np.stack([speech_like(1, RATE, 1), speech_like(1, RATE, 2)])
+    sound = np.stack([buzz_speech(1, RATE, 1), buzz_speech(1, RATE, 2)])
     for name, channels in (("opus", 2), ("speex", 1)):
         if TOOLS[name].missing():
             pytest.skip(TOOLS[name].missing())
@@ -54,7 +53,7 @@ def test_failing_tool_is_one_clear_line(tmp_path: Path) -> None:
     script = "import sys; sys.exit('bad\\n  rate')"
     tool = Tool("fake", (sys.executable, "-c", script), (sys.executable, "-c", ""), "x", (1,), "none", ("true",))
     with pytest.raises(AudioError, match="fake at 5 kbps failed: bad rate"):
-        tool.encode(speech_like(1, 8000)[None], 8000, 5, tmp_path)
+        tool.encode(buzz_speech(1, 8000)[None], 8000, 5, tmp_path)
     with pytest.raises(AudioError, match="exit code 0"):
         tool.decode(b"", 8000, tmp_path)
 
@@ -91,7 +90,7 @@ def test_names_tell_versions_apart(tmp_path: Path) -> None:
 
 def test_nac_refuses_parts_of_kbps(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"not at 1\.5"):
-        Nac().encode(speech_like(1, RATE)[None], RATE, 1.5, tmp_path)
+        Nac().encode(buzz_speech(1, RATE)[None], RATE, 1.5, tmp_path)
 
 
 def test_neural_codecs_never_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

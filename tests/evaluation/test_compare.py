@@ -13,8 +13,7 @@ from nac.evaluation import compare as compare_module
 from nac.evaluation.compare import compare, fit
 from nac.evaluation.metrics import METRICS
 from nac.evaluation.metrics.align import shifted
-
-from .sounds import noise
+from nac.synthetic import noise
 
 RATE = 8000
 NAMES = ["snr", "mse"]

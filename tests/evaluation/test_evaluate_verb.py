@@ -8,9 +8,9 @@ from click.testing import CliRunner, Result
 from nac.cli import main
 from nac.evaluation import metrics
 from nac.evaluation.codecs import neural, tools
+from nac.synthetic import noise
 
 from .fakes import Rounding
-from .sounds import noise
 
 pytest.importorskip("matplotlib")
 

@@ -15,10 +15,10 @@ from nac.evaluation.clips import find_clips
 from nac.evaluation.listening.page import Item, at_level_of, listening_page, low_pass, make_item, make_items
 from nac.evaluation.listening.scores import read_answers
 from nac.evaluation.metrics.loudness import loudness
+from nac.synthetic import buzz_speech, noise
 
 from .browser import CHROMIUM, drive
 from .fakes import Rounding
-from .sounds import noise, speech_like
 
 RATE = 24000
 
@@ -26,7 +26,7 @@ RATE = 24000
 def items(count: int = 2, seconds: float = 1.5) -> list[Item]:
     out = []
     for number in range(count):
-        sound = speech_like(seconds, RATE, number)[None]
+        sound = buzz_speech(seconds, RATE, number)[None]
         decoded = [("coarse 2", np.round(sound * 20) / 20), ("quiet 4", sound * np.float32(0.5))]
         out.append(make_item(f"speech/{number}", "speech", sound, RATE, decoded, seconds))
     return out
@@ -64,7 +64,7 @@ def test_level_matching_has_limits() -> None:
 
 
 def test_nothing_clips_and_levels_stay_equal() -> None:
-    loud = (speech_like(1, RATE) / 0.3)[None]
+    loud = (buzz_speech(1, RATE) / 0.3)[None]
     item = make_item("a", None, loud, RATE, [("spiky", np.sign(loud) * np.abs(loud) ** 3)], 1)
     assert max(np.abs(version.audio).max() for version in item.versions) == pytest.approx(0.99, abs=0.01)
     assert loudness(item.versions[-1].audio, RATE) == pytest.approx(loudness(item.reference, RATE), abs=0.2)

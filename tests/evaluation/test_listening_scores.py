@@ -104,7 +104,7 @@ def test_files_are_read_and_sessions_counted_once(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a,b\n1,2\n", "not exported"),
-        (HEAD + "\np,s,,,mushra,c,speech,nac 6,codec,high,,,,,,\n", "no rating"),
+        (HEAD + "\np,s,,,mushra,c,speech,nac 6,codec,high,,,,,,\n", "is not a rating"),
         (HEAD + "\np,s,,,mushra,c,speech,nac 6,codec,101,,,,,,\n", "between 0 and 100"),
         (HEAD + "\np,s,,,other,c,speech,nac 6,codec,1,,,,,,\n", "no test called"),
         (HEAD + "\np,s\n", "too few"),

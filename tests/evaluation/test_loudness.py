@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from nac.evaluation.metrics.loudness import loudness
-
-from .sounds import noise
+from nac.synthetic import noise
 
 
 def tone(seconds: float, level_db: float, rate: int = 48000, hz: float = 997) -> np.ndarray:

@@ -7,15 +7,14 @@ import pytest
 
 from nac.errors import AudioError, OptionError
 from nac.evaluation.metrics import METRICS, default_metrics, registry, score, shown, unavailable
-
-from .sounds import noise, speech_like
+from nac.synthetic import buzz_speech, noise
 
 RATE = 24000
 LIGHT = ["si_sdr", "snr", "mel_distance", "mse"]
 
 
 def test_every_default_score_of_speech_is_there_and_a_number() -> None:
-    clip = speech_like(2, RATE)
+    clip = buzz_speech(2, RATE)
     scores = score(clip, clip + noise(len(clip), level=0.01), RATE, "speech")
     expected = [name for name in default_metrics("speech") if METRICS[name].available()]
     assert list(scores) == expected

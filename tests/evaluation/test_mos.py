@@ -8,8 +8,7 @@ import pytest
 import nac
 from nac.evaluation.metrics import METRICS, default_metrics, score
 from nac.evaluation.metrics.mos import stubs
-
-from .sounds import noise, speech_like
+from nac.synthetic import buzz_speech, noise
 
 RATE = 24_000
 PREDICTORS = ["distillmos", "dnsmos_sig", "dnsmos_ovrl", "dnsmos_p808"]
@@ -18,7 +17,7 @@ INSTALLED = [name for name in PREDICTORS if METRICS[name].available()]
 
 @pytest.mark.parametrize("name", INSTALLED)
 def test_noise_over_a_voice_lowers_the_score_and_a_reference_changes_nothing(name: str) -> None:
-    clean = speech_like(3, RATE)
+    clean = buzz_speech(3, RATE)
     noisy = clean + noise(len(clean), level=0.1)
     alone = [score(sound, sound, RATE, metrics=[name])[name] for sound in (clean, noisy)]
     assert all(1 <= value <= 5 for value in alone)

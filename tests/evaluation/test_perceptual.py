@@ -3,15 +3,14 @@ import pytest
 
 from nac.evaluation.metrics import perceptual
 from nac.evaluation.metrics.perceptual import estoi, pesq_wb, resample, stoi, visqol_audio, visqol_speech
-
-from .sounds import noise, speech_like
+from nac.synthetic import buzz_speech, noise
 
 RATE = 16000
 
 
 def test_pesq_is_its_library() -> None:
     pesq = pytest.importorskip("pesq")
-    reference = speech_like(4, RATE)
+    reference = buzz_speech(4, RATE)
     for level in (0.0003, 0.001):
         decoded = reference + noise(len(reference), level=level)
         expected = pesq.pesq(RATE, reference, decoded, "wb")
@@ -21,7 +20,7 @@ def test_pesq_is_its_library() -> None:
 
 def test_stoi_is_its_library() -> None:
     pystoi = pytest.importorskip("pystoi")
-    reference = speech_like(4, RATE)
+    reference = buzz_speech(4, RATE)
     decoded = reference + noise(len(reference), level=0.05)
     for metric, extended in ((stoi, False), (estoi, True)):
         expected = pystoi.stoi(reference, decoded, RATE, extended=extended)
@@ -32,7 +31,7 @@ def test_stoi_is_its_library() -> None:
 def test_other_rates_are_resampled_first() -> None:
     pytest.importorskip("pesq")
     pytest.importorskip("pystoi")
-    reference = speech_like(3, 24000)
+    reference = buzz_speech(3, 24000)
     decoded = reference + noise(len(reference), level=0.01)
     low = [resample(signal, 24000, RATE) for signal in (reference, decoded)]
     assert pesq_wb(reference, decoded, 24000) == pytest.approx(pesq_wb(*low, RATE), abs=1e-3)
@@ -42,7 +41,7 @@ def test_other_rates_are_resampled_first() -> None:
 def test_undefined_cases() -> None:
     pytest.importorskip("pesq")
     pytest.importorskip("pystoi")
-    clip = speech_like(2, RATE)
+    clip = buzz_speech(2, RATE)
     silence = np.zeros_like(clip)
     for metric in (pesq_wb, stoi, estoi):
         assert metric(silence, clip, RATE) is None
@@ -52,7 +51,7 @@ def test_undefined_cases() -> None:
 
 def test_long_signals_are_scored_in_equal_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pystoi")
-    reference = speech_like(4, RATE)
+    reference = buzz_speech(4, RATE)
     decoded = reference + noise(len(reference), level=0.05)
     monkeypatch.setattr(perceptual, "PIECE_SECONDS", 2.5)
     halves = [stoi(reference[part], decoded[part], RATE) for part in (slice(None, 2 * RATE), slice(2 * RATE, None))]
@@ -73,7 +72,7 @@ def test_visqol_is_its_library(mode: str, rate: int, capfd: pytest.CaptureFixtur
     visqol = pytest.importorskip("visqol")
     pytest.importorskip("ai_edge_litert")
     metric = {"speech": visqol_speech, "audio": visqol_audio}[mode]
-    reference = speech_like(2, rate)
+    reference = buzz_speech(2, rate)
     decoded = reference + noise(len(reference), level=0.002)
     perceptual._visqol_api.cache_clear()
     found = metric(reference, decoded, rate)
@@ -89,7 +88,7 @@ def test_visqol_is_its_library(mode: str, rate: int, capfd: pytest.CaptureFixtur
 def test_visqol_is_undefined_for_silence_and_for_less_than_a_second() -> None:
     pytest.importorskip("visqol")
     pytest.importorskip("ai_edge_litert")
-    clip = speech_like(1.5, RATE)
+    clip = buzz_speech(1.5, RATE)
     for metric in (visqol_speech, visqol_audio):
         assert metric(clip[:8000], clip[:8000], RATE) is None
         assert metric(np.zeros_like(clip), clip, RATE) is None

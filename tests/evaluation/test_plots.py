@@ -7,8 +7,7 @@ import soundfile
 from nac.errors import OptionError
 from nac.evaluation.compare import compare
 from nac.evaluation.report.plots import plot_comparison, plot_spectrograms, spectrogram_db
-
-from .sounds import noise, speech_like
+from nac.synthetic import buzz_speech, noise
 
 pytest.importorskip("matplotlib")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -25,7 +24,7 @@ def test_picture_of_any_length(tmp_path: Path, samples: int) -> None:
 def test_pictures_of_two_folders(tmp_path: Path) -> None:
     for side in ("ref", "out"):
         (tmp_path / side / "speech").mkdir(parents=True)
-        soundfile.write(tmp_path / side / "speech" / "a.wav", speech_like(1, 16000), 16000)
+        soundfile.write(tmp_path / side / "speech" / "a.wav", buzz_speech(1, 16000), 16000)
     compare(tmp_path / "ref", tmp_path / "out", metrics=["snr"], plot=tmp_path / "pictures")
     assert (tmp_path / "pictures" / "speech_a.png").read_bytes().startswith(PNG)
 

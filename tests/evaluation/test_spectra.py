@@ -10,8 +10,7 @@ from nac.evaluation.metrics.spectra import (
     slaney_mel_filters,
     stft_magnitudes,
 )
-
-from .sounds import noise
+from nac.synthetic import noise
 
 RATE = 24000
 

@@ -9,9 +9,9 @@ from nac.errors import AudioError, OptionError
 from nac.evaluation.clips import Clip, find_clips
 from nac.evaluation.metrics import METRICS, registry
 from nac.evaluation.sweep.runner import available, sweep
+from nac.synthetic import noise
 
 from .fakes import Rounding
-from .sounds import noise
 
 RATE = 8000
 NAMES = ["si_sdr", "snr"]

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from nac.evaluation.metrics.tonal import tonal_lines
-
-from .sounds import noise, speech_like
+from nac.synthetic import buzz_speech, noise
 
 
 def line(samples: int, hertz: float, rate: int, level: float) -> np.ndarray:
@@ -38,7 +37,7 @@ def test_what_comes_and_goes_is_no_line() -> None:
 
 
 def test_a_faint_whistle_under_a_voice_is_found_in_its_pauses() -> None:
-    clip = speech_like(6, 24_000) + noise(24_000 * 6, level=0.0003)
+    clip = buzz_speech(6, 24_000) + noise(24_000 * 6, level=0.0003)
     assert tonal_lines(clip, clip + line(len(clip), 3000, 24_000, 0.003), 24_000) > 12
 
 

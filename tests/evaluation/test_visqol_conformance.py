@@ -16,8 +16,7 @@ import pytest
 
 from nac.evaluation.clips import load_audio, mono
 from nac.evaluation.metrics import score
-
-from .sounds import noise, speech_like
+from nac.synthetic import buzz_speech, noise
 
 pytest.importorskip("visqol")
 pytest.importorskip("ai_edge_litert")
@@ -52,7 +51,7 @@ def published(name: str, reference: str, decoded: str) -> float | None:
 
 @pytest.mark.parametrize("kind", ["voice", "noise"])
 def test_equal_sounds_have_the_published_score(kind: str) -> None:
-    sound = speech_like(1.5, 48000) if kind == "voice" else noise(72000)
+    sound = buzz_speech(1.5, 48000) if kind == "voice" else noise(72000)
     found = score(sound, sound, 48000, metrics=["visqol_audio"])["visqol_audio"]
     assert found == pytest.approx(EQUAL_SOUNDS, abs=1e-4)
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from nac.evaluation.metrics.voicing import f0_error, voicing_kept
-
-from .sounds import noise
+from nac.synthetic import noise
 
 pytest.importorskip("pyworld")
 RATE = 24_000

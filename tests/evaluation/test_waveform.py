@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nac.evaluation.metrics.waveform import l1, mse, sdr, si_sdr, snr
-
-from .sounds import noise
+from nac.synthetic import noise
 
 
 def test_hand_computed_case() -> None:

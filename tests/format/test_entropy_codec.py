@@ -14,7 +14,8 @@ from nac.format.entropy.tables import TableLibrary, has_tables, save_tables, tab
 from nac.format.header import read_header
 from nac.format.layout import ENTROPY, PACKED
 from nac.models.weights import save_model
-from tests.conftest import small_model, speech_like
+from nac.synthetic import speech_like
+from tests.conftest import small_model
 from tests.format.tables import make_arrays
 
 

@@ -13,7 +13,8 @@ from nac.models.model import NacModel
 from nac.models.quantizer import COMMIT_POINTS, k_smallest
 from nac.models.transform import compress, expand, level_to_log, log_to_level, mdct_basis, noise_table
 from nac.models.weights import load_model, save_model
-from tests.conftest import SMALL, small_model, speech_like
+from nac.synthetic import speech_like
+from tests.conftest import SMALL, small_model
 
 
 def test_transform_reconstructs() -> None:

@@ -14,7 +14,8 @@ from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
 from nac.models.weights import load_model
 from nac.packaged import default_weights
-from tests.conftest import small_model, speech_like
+from nac.synthetic import speech_like
+from tests.conftest import small_model
 
 HOP = 480
 MODEL = small_model()

@@ -15,7 +15,8 @@ from nac.study.corpus import batches, read_corpus
 from nac.study.document import fill, place
 from nac.study.results import compare_results, read_results
 from nac.study.runner import InterruptedStudy, run_study
-from nac.study.sounds import tone, write_sounds
+from nac.study.sounds import write_sounds
+from nac.synthetic import tone
 
 from .small import SMALL, sound
 

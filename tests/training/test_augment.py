@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from nac.synthetic import speech_like
 from nac.training.data.augment import Augmentation, add_noise, augment, change_speed, equalise, reverberate
 from nac.training.data.corpus import Crops
-from tests.conftest import speech_like
 from tests.training.test_training import corpus
 
 RATE = 24_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from nac.synthetic import speech_like
 from nac.training.trainer import CHECKPOINT, read_checkpoint
-from tests.conftest import speech_like
 
 ROOT = Path(__file__).parents[2]
 WORKER = """

@@ -11,8 +11,9 @@ import torch
 
 from nac.errors import OptionError
 from nac.models.weights import load_model, save_model
+from nac.synthetic import speech_like
 from nac.training.grow import grow
-from tests.conftest import small_model, speech_like
+from tests.conftest import small_model
 
 
 def test_a_grown_model_sounds_as_before_and_all_of_it_learns() -> None:

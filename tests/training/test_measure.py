@@ -9,9 +9,10 @@ import soundfile
 import torch
 
 from nac.models.weights import save_model
+from nac.synthetic import speech_like
 from nac.training.data.corpus import cut
 from nac.training.measure import measure
-from tests.conftest import small_model, speech_like
+from tests.conftest import small_model
 from tests.training.test_training import CONFIG, corpus, trainer
 
 

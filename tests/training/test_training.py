@@ -12,6 +12,7 @@ import torch
 from nac.errors import AudioError, NacError, OptionError, WeightsError
 from nac.models.model import NacModel
 from nac.models.weights import load_model, save_model
+from nac.synthetic import speech_like
 from nac.training.codebooks.initialise import FitConfig, initialise
 from nac.training.codebooks.refine import refine
 from nac.training.codebooks.trainer import CodebookTrainer, perplexity
@@ -19,7 +20,7 @@ from nac.training.config import TrainingConfig
 from nac.training.data.corpus import Corpus, Crops, load_corpus
 from nac.training.losses.reconstruction import MelLoss, si_sdr
 from nac.training.trainer import CHECKPOINT, Budget, DivergedError, Trainer, read_checkpoint
-from tests.conftest import SMALL, small_model, speech_like
+from tests.conftest import SMALL, small_model
 
 CONFIG = TrainingConfig(batch=2, seconds=0.4, warmup=5, n_codebooks=((2, 0.5), (4, 0.5)), learning_rate=1e-3)
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from nac.audio import AudioWriter
 from nac.evaluation.benchmark.commands import run_command
 from nac.evaluation.codecs.tools import TOOLS
+from nac.synthetic import modulated_noise
 
 SECONDS = 20
 ROUNDS = 3
@@ -28,11 +29,12 @@ ROUNDS = 3
 _TIMER = """
 import json, sys, time
 import numpy as np, torch
-from nac.evaluation.benchmark.speed import PEERS, test_signal
+from nac.evaluation.benchmark.speed import PEERS
+from nac.synthetic import modulated_noise
 threads, seconds, rounds = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 torch.set_num_threads(threads)
 encode, decode = PEERS[sys.argv[1]]()
-signal = test_signal(seconds)
+signal = modulated_noise(seconds)
 rows = []
 for _ in range(rounds):
     wall, cpu = time.perf_counter(), time.process_time()
@@ -53,14 +55,6 @@ class Speed:
     decode_wall: float
     encode_cpu: float
     decode_cpu: float
-
-
-def test_signal(seconds: float, rate: int = 24_000) -> npt.NDArray[np.float32]:
-    """Noise with a speech-like envelope, `[samples]`: the cost of a codec hardly depends on the sound."""
-    rng = np.random.default_rng(0)
-    time_axis = np.arange(int(seconds * rate)) / rate
-    envelope = 0.1 * (1 + np.sin(2 * np.pi * 3 * time_axis))
-    return (envelope * rng.standard_normal(len(time_axis))).astype(np.float32)
 
 
 def _nac(effort: str) -> Any:
@@ -131,7 +125,7 @@ def measure_tool(name: str, seconds: int = SECONDS, rounds: int = ROUNDS) -> Spe
     with tempfile.TemporaryDirectory() as folder:
         source, coded, back = Path(folder, "in.wav"), Path(folder, f"coded.{tool.suffix}"), Path(folder, "out.wav")
         with AudioWriter(source, rate, 1, subtype="pcm16") as writer:
-            writer.write(test_signal(seconds, rate)[None])
+            writer.write(modulated_noise(seconds, rate)[None])
         for _ in range(rounds):
             encoded = run_command(tool.filled(tool.encoder, source, coded, tool.rates[0], rate))
             decoded = run_command(tool.filled(tool.decoder, coded, back, tool.rates[0], rate))
