@@ -86,5 +86,5 @@ def test_divergence_and_foreign_checkpoints_are_said(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="lower learning_rate"):
         fit(module, lambda x: (module(x).sum() * torch.nan, {}), batch, tmp_path, minutes=1)
     (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="no checkpoint"):
+    with pytest.raises(WeightsError, match="not a checkpoint"):
         fit(module, lambda x: (module(x).sum(), {}), batch, tmp_path, minutes=1)
