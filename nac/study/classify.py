@@ -178,7 +178,7 @@ def _sklearn(module: str) -> Any:
     try:
         return import_module(f"sklearn.{module}")
     except ImportError:
-        raise OptionError("the classifier needs scikit-learn: pip install scikit-learn") from None
+        raise OptionError("the classifier needs scikit-learn: pip install 'nac[study]'") from None
 
 
 def write_verdicts(verdicts: Sequence[Verdict], clips: Clips, out: Path) -> list[list[str]]:

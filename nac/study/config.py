@@ -266,4 +266,4 @@ def _toml() -> Any:
             return import_module(name)
         except ImportError:
             continue
-    raise OptionError("study files need Python 3.11 or later, or: pip install 'nac[eval]'")
+    raise OptionError("study files need Python 3.11 or later, or: pip install tomli")
