@@ -4,11 +4,13 @@ import io
 import os
 import select
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +18,8 @@ import nac
 from nac.errors import AudioError, FormatError, OptionError, WeightsError
 from nac.format.blocks import Block, BlockReader
 from nac.format.edit import reduce
-from nac.format.header import read_header
+from nac.format.header import pack_header, read_header
+from nac.models.weights import load_model, save_model
 from nac.synthetic import speech_like
 from tests.conftest import small_model
 
@@ -109,8 +112,6 @@ def test_unusual_signals(codec: nac.Codec, name: str) -> None:
 def test_silence_stays_silent(codec: nac.Codec) -> None:
     """Zero codes are not silence: what comes of silent input is, in the shipped model and in any other, quiet."""
     model = small_model()
-    import torch
-
     with torch.inference_mode():
         silent = model.synthesise(torch.zeros(1, 20, model.config.latent_dim), torch.zeros(1, 20, dtype=torch.long))
     assert float(silent.abs().max()) < 1e-2
@@ -178,8 +179,6 @@ def test_unknown_efforts_are_refused(codec: nac.Codec, effort: str | int) -> Non
 
 
 def test_other_weights_are_refused(codec: nac.Codec, tmp_path: Path) -> None:
-    from nac.models.weights import save_model
-
     save_model(small_model(seed=9, codebook_size=1024), tmp_path / "other.safetensors", generation=0)
     other = nac.Codec.load(tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="other weights"):
@@ -190,10 +189,6 @@ def test_other_weights_are_refused(codec: nac.Codec, tmp_path: Path) -> None:
 
 def test_a_new_decoder_reads_old_files(codec: nac.Codec, tmp_path: Path) -> None:
     """Files are tied to the codebooks, not to the decoder, which may be trained on."""
-    import torch
-
-    from nac.models.weights import load_model, save_model
-
     model, _ = load_model(codec.path)
     with torch.no_grad():
         model.decoder.gain.bias.add_(0.01)
@@ -309,10 +304,6 @@ def test_a_long_lost_end_comes_in_pieces(codec: nac.Codec) -> None:
 
 
 def test_a_file_cut_short_is_not_filled_for_hours(codec: nac.Codec) -> None:
-    from dataclasses import replace
-
-    from nac.format.header import pack_header
-
     data = codec.encode(sound(1, 72_000), 24_000, 6)
     meta = read_header(io.BytesIO(data))
     rest = data[len(pack_header(meta)) :]

@@ -10,7 +10,7 @@ from nac.errors import FormatError, NacError, OptionError
 from nac.format.blocks import Block, BlockReader, BlockWriter, patch_samples
 from nac.format.header import Metadata, pack_header, read_header
 from nac.format.layout import ENTROPY
-from nac.format.scan import Damage, find_samples
+from nac.format.scan import Damage, block_checksum, find_samples
 from tests.format.format_files import META, Pipe, make, problems, read, same_codes
 
 UNKNOWN = replace(META, samples=None)
@@ -218,8 +218,6 @@ def test_seeking_in_a_damaged_file():
 
 
 def test_what_is_written_against_the_rules_is_damage_in_spite_of_its_checksum():
-    from nac.format.scan import block_checksum
-
     odd = replace(STEREO, codebooks=11, kbps=5, block_frames=5, samples=None)
     made = make(odd, samples=24000)
     size = made.position(1) - made.position(0)
@@ -231,8 +229,6 @@ def test_what_is_written_against_the_rules_is_damage_in_spite_of_its_checksum():
 
 
 def test_a_short_block_before_others_and_a_wrong_end_block():
-    from nac.format.scan import block_checksum
-
     made = make(UNKNOWN, samples=24000)
     short = BlockWriter(UNKNOWN).block([made.blocks[0].codes[0][:, :4]])
     _, items, _ = read(made.header + short + made.data[made.position(1) :])

@@ -1,10 +1,12 @@
 """The linear start, the quantizer and the weights file."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from nac.errors import WeightsError
@@ -37,7 +39,8 @@ def test_noise_is_fixed_and_white() -> None:
     assert abs(float(table.square().mean()) - 1) < 0.01
     assert abs(float((table[:, 1:] * table[:, :-1]).mean())) < 0.01
     assert abs(float((table[1:] * table[:-1]).mean())) < 0.01
-    assert table[3, 5].item() == noise_table(480)[3, 5].item()
+    # Files are decoded with it for ever.
+    assert hashlib.sha256(table.numpy().astype("<f4").tobytes()).hexdigest().startswith("a8d83d82bffb7816")
 
 
 def test_untrained_model_is_the_linear_codec() -> None:
@@ -147,8 +150,6 @@ def _damage(tensors: dict[str, torch.Tensor], how: str) -> dict[str, torch.Tenso
 
 @pytest.mark.parametrize("how", ["missing", "shape", "nan", "codes", "no codes"])
 def test_broken_weights_are_refused(tmp_path: Path, small_weights: Path, how: str) -> None:
-    from safetensors import safe_open
-
     with safe_open(small_weights, "pt") as file:
         metadata = file.metadata()
     path = tmp_path / "broken.safetensors"
