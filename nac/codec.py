@@ -22,12 +22,12 @@ from nac.audio import AudioReader, AudioWriter, Resampler, as_samples, open_audi
 from nac.errors import OptionError
 from nac.files import NewFile, is_special, standard_output
 from nac.format.blocks import patch_samples
-from nac.format.header import Metadata, Tags, read_header
+from nac.format.header import Metadata, read_header
 from nac.format.layout import split_codebooks
 from nac.models.streaming import FrameDecoder, FrameEncoder
 from nac.models.weights import load_model
 from nac.packaged import default_weights
-from nac.settings import as_sample_rate, beam_width, codebooks_for
+from nac.settings import Tags, as_sample_rate, beam_width, codebooks_for
 from nac.stream import DecodeReport, StreamDecoder, StreamEncoder
 from nac.verify import Verifier
 

@@ -1,16 +1,15 @@
-"""What encoding can be asked for: bit rates and efforts."""
+"""What encoding can be asked for: bit rates, efforts, sample rates and tags."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, SupportsIndex
 
 from nac.errors import OptionError
 
-if TYPE_CHECKING:
-    from nac.format.header import Tags
-
+Tags = tuple[tuple[str, str], ...]
+"""(key, value) pairs in the order of the file."""
 MAX_KBPS = 24
 MAX_SAMPLE_RATE = (1 << 24) - 1
 #: Whether codes are entropy coded unless told otherwise, where the weights have tables for it.

@@ -14,13 +14,13 @@ from nac.audio import Resampler, as_samples
 from nac.errors import AudioError, WeightsError
 from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
 from nac.format.entropy.tables import TableLibrary, has_tables, tables_beside, tables_field
-from nac.format.header import Metadata, Tags, pack_header
+from nac.format.header import Metadata, pack_header
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames, split_codebooks
 from nac.format.scan import is_seekable
 from nac.models.model import NacModel
 from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
 from nac.packaged import table_library
-from nac.settings import ENTROPY_DEFAULT, as_sample_rate, as_tags, beam_width, codebooks_for
+from nac.settings import ENTROPY_DEFAULT, Tags, as_sample_rate, as_tags, beam_width, codebooks_for
 
 #: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
 PREROLL = 32

@@ -11,6 +11,7 @@ from construct import Bytes, BytesInteger, GreedyBytes, Int8ub, Int16ub, Int24ub
 
 from nac.errors import DamagedError, FormatError, OptionError
 from nac.format.version0 import Version0, parse_version0
+from nac.settings import Tags
 
 MAGIC = b"NAC"
 VERSION = 1
@@ -81,10 +82,6 @@ def frame_count(samples: int, sample_rate: int, frame_rate: int = 50, hop: int =
         return 0
     at_model_rate = -(-samples * frame_rate * hop // sample_rate)
     return -(-at_model_rate // hop) + 1
-
-
-Tags = tuple[tuple[str, str], ...]
-"""(key, value) pairs in the order of the file."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from nac.errors import OptionError
 from nac.files import NewFile, is_special
-from nac.format.header import Metadata, Tags, pack_header, read_header
+from nac.format.header import Metadata, pack_header, read_header
+from nac.settings import Tags
 
 Path = str | os.PathLike[str]
 COPY_BYTES = 1 << 20
