@@ -1,6 +1,6 @@
 """Fuzz the reader of `.nac` files: break files at random and see that every change is noticed.
 
-    python scripts/fuzz_format.py --count 200000 --seed 1
+    python -m scripts.fuzz_format --count 200000 --seed 1
 
 With atheris installed the changes are guided by coverage (its options follow `--`), otherwise they are random. An
 input fails if something is read wrongly, if that takes more than 20 seconds, or if it makes the process take more than
@@ -23,12 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FOUND = ROOT / "tests" / "format" / "found"
 SECONDS = 20
 MEGABYTES = 200
-sys.path.insert(0, str(ROOT))  # for the tests, which are not installed
 
 
 def failure(program: bytes) -> str:
     """What goes wrong with this input: "" if nothing."""
-    from tests.format.format_mutations import verdict
+    from tests.format.format_mutations import verdict  # here, so that guided fuzzing can instrument it
 
     def too_long(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"not done after {SECONDS} s")

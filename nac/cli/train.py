@@ -168,7 +168,12 @@ def train(
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, default=Path("curves.png"), show_default=True, help="Picture (.png, .svg, .pdf).")
 def plot_training(runs: tuple[Path, ...], out: Path) -> None:
-    """Draw the curves of the folders RUNS, stages of one training in the order in which they followed each other."""
+    """Draw the curves of the folders RUNS, stages of one training in the order in which they followed each other.
+
+    \b
+    Example:
+      nac plot-training runs/1 runs/2 --out curves.png
+    """
     from nac.training.plots import plot_run
 
     plot_run(list(runs), out)
@@ -191,6 +196,10 @@ def training_losses(clips: Path, weights: tuple[Path, ...], codebooks: tuple[int
 
     CLIPS is a folder that training never saw, laid out like training audio. One row for each weights file, kind of
     audio and number of codebooks.
+
+    \b
+    Example:
+      nac training-losses CLIPS runs/1/model.safetensors runs/2/model.safetensors
     """
     from nac.models.weights import load_model
     from nac.training.config import TrainingConfig

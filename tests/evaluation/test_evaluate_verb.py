@@ -9,8 +9,7 @@ from nac.cli import main
 from nac.evaluation import metrics
 from nac.evaluation.codecs import neural, tools
 from nac.synthetic import noise
-
-from .fakes import Rounding
+from tests.evaluation.fakes import Rounding
 
 pytest.importorskip("matplotlib")
 

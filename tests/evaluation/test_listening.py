@@ -16,9 +16,8 @@ from nac.evaluation.listening.page import Item, at_level_of, listening_page, low
 from nac.evaluation.listening.scores import read_answers
 from nac.evaluation.metrics.loudness import loudness
 from nac.synthetic import buzz_speech, noise
-
-from .browser import CHROMIUM, drive
-from .fakes import Rounding
+from tests.evaluation.browser import CHROMIUM, drive
+from tests.evaluation.fakes import Rounding
 
 RATE = 24000
 

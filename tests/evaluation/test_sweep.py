@@ -10,8 +10,7 @@ from nac.evaluation.clips import Clip, find_clips
 from nac.evaluation.metrics import METRICS, registry
 from nac.evaluation.sweep.runner import available, sweep
 from nac.synthetic import noise
-
-from .fakes import Rounding
+from tests.evaluation.fakes import Rounding
 
 RATE = 8000
 NAMES = ["si_sdr", "snr"]

@@ -12,8 +12,7 @@ from nac.study.circle import direction, lift
 from nac.study.coder import Coder
 from nac.study.quantize import Part
 from nac.study.system import make_system
-
-from .small import prepared, small, sound
+from tests.study.small import prepared, small, sound
 
 
 def tones(samples: int, count: int, seed: int) -> Tensor:

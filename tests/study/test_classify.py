@@ -10,8 +10,7 @@ from nac.errors import AudioError, OptionError
 from nac.study.classify import Clips, classify, judge, read_clips, split, write_verdicts
 from nac.study.coder import Coder
 from nac.study.features import Latents, LogMel, parse_features
-
-from .small import prepared, small
+from tests.study.small import prepared, small
 
 pytest.importorskip("sklearn.model_selection")  # here, since importing it takes longer than a test may
 

@@ -10,8 +10,7 @@ import nac
 from nac.study.__main__ import main
 from nac.study.coder import load_coder
 from nac.study.single import report
-
-from .small import SMALL, sound
+from tests.study.small import SMALL, sound
 
 pytest.importorskip("matplotlib")
 FILE = Path(__file__)

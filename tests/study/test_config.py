@@ -8,8 +8,7 @@ from nac.errors import OptionError
 from nac.study.config import SystemConfig, make_study, read_study
 from nac.study.presets import PRESETS
 from nac.study.system import make_system
-
-from .small import small
+from tests.study.small import small
 
 STUDIES = Path(__file__).parents[2] / "scripts" / "studies"
 

@@ -17,8 +17,7 @@ from nac.study.results import compare_results, read_results
 from nac.study.runner import InterruptedStudy, run_study
 from nac.study.sounds import write_sounds
 from nac.synthetic import tone
-
-from .small import SMALL, sound
+from tests.study.small import SMALL, sound
 
 pytest.importorskip("matplotlib")
 DEFAULTS = {**SMALL, "loss": {"l1": 1}}

@@ -5,8 +5,7 @@ import torch
 from nac.study.circle import direction, lift
 from nac.study.representations import Representation, cosine_basis
 from nac.study.spectrum import Stft, griffin_lim
-
-from .small import small, sound
+from tests.study.small import small, sound
 
 
 @pytest.mark.parametrize("samples", [1, 63, 64, 65, 1000])

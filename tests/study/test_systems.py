@@ -13,8 +13,7 @@ from nac.errors import AudioError, DamagedError, FormatError, NacError, OptionEr
 from nac.study.coder import CHECK, HEADER, Coder, load_coder
 from nac.study.config import ARCHITECTURES, REPRESENTATIONS
 from nac.study.quantize import pack
-
-from .small import prepared, small, sound
+from tests.study.small import prepared, small, sound
 
 KINDS = [(r, a) for r in REPRESENTATIONS for a in ARCHITECTURES if r != "waveform" or a in ("conv", "none")]
 

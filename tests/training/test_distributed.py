@@ -1,6 +1,7 @@
 """Two processes on one machine train one model: torchrun starts them, gloo connects them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,6 @@ from pathlib import Path
 from nac.training import distributed
 from nac.training.trainer import Budget
 distributed.start("cpu")
-sys.path.insert(0, sys.argv[2])
 from tests.training.test_training import crops, trainer
 run = trainer(Path(sys.argv[1]), adversarial=0.1, discriminator_warmup=1, discriminator_seconds=0.2,
               discriminator_windows=[256])
@@ -37,6 +37,7 @@ def torchrun(*arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=240,
@@ -48,7 +49,7 @@ def torchrun(*arguments: str) -> None:
 def test_all_processes_hold_the_same_model(tmp_path: Path) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text(WORKER)
-    torchrun(str(worker), str(tmp_path), str(ROOT))
+    torchrun(str(worker), str(tmp_path))
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
     for part in ("model", "books", "discriminators"):
         assert first[part] == second[part], part
@@ -65,7 +66,6 @@ import itertools, sys
 from pathlib import Path
 from nac.training import distributed, trainer as loop
 distributed.start("cpu")
-sys.path.insert(0, sys.argv[2])
 from tests.training.test_training import trainer
 class Clock:
     ticks = itertools.count()
@@ -78,7 +78,7 @@ run.run(loop.Budget(steps=8), save_minutes=1.0, progress=False)
 Path(sys.argv[1], f"rank{distributed.rank()}.txt").write_text(repr(saves))
 distributed.stop()
 """)
-    torchrun(str(worker), str(tmp_path), str(ROOT))
+    torchrun(str(worker), str(tmp_path))
     # The second process's clock says when, the first one writes.
     assert (tmp_path / "rank0.txt").read_text() == "[2, 4, 6, 8]" and (tmp_path / "rank1.txt").read_text() == "[]"
 
