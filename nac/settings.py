@@ -63,7 +63,7 @@ def as_sample_rate(rate: SupportsIndex) -> int:
     """A sample rate in Hz, as an integer of Python.
 
     Raises:
-        OptionError: It is not a whole number from 1 to 16,777,215, the most that a file can tell.
+        OptionError: It is not a whole number from 1 to 16,777,215, the most that a file can state.
     """
     number = _whole(rate)
     if number is None or not 1 <= number <= MAX_SAMPLE_RATE:

@@ -160,8 +160,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.inner = nn.Linear(config.latent_dim + config.hop, config.decoder_width)
-        #: Embedding of the number of codebooks that coded a frame; `decoder.rate` in weights files and checkpoints.
-        self.rate = nn.Parameter(torch.zeros(config.codebooks + 1, config.decoder_width))
+        #: Added to the hidden channels: what the number of codebooks that coded a frame means for it.
+        self.n_codebooks_embedding = nn.Parameter(torch.zeros(config.codebooks + 1, config.decoder_width))
         self.blocks = nn.ModuleList(
             FrameBlock(config.decoder_width, config.block_kernel, config.expansion, config.activation)
             for _ in range(config.decoder_blocks)
@@ -215,15 +215,17 @@ class Decoder(nn.Module):
 
         Those are zero; they become the linear interpolation of the nearest trained ones on both sides.
         """
-        numbers = torch.arange(len(self.rate), device=self.rate.device)
-        known = numbers[self.rate.abs().amax(1) > 0]
+        numbers = torch.arange(len(self.n_codebooks_embedding), device=self.n_codebooks_embedding.device)
+        known = numbers[self.n_codebooks_embedding.abs().amax(1) > 0]
         if len(known) in (0, len(numbers)):
             return
         right = torch.searchsorted(known, numbers).clamp(max=len(known) - 1)
         left = (right - (known[right] > numbers).long()).clamp(min=0)
         span = (known[right] - known[left]).clamp(min=1)
         share = ((numbers - known[left]) / span).clamp(0, 1)[:, None]
-        self.rate.copy_(torch.lerp(self.rate[known[left]], self.rate[known[right]], share))
+        self.n_codebooks_embedding.copy_(
+            torch.lerp(self.n_codebooks_embedding[known[left]], self.n_codebooks_embedding[known[right]], share)
+        )
 
     def forward(
         self, latent: Tensor, noise: Tensor, n_codebooks: Tensor, spectrum: Spectrum, state: State | None = None
@@ -243,7 +245,7 @@ class Decoder(nn.Module):
         companded = spectrum.to_spectrum(latent, noise)
         level = (companded.square().mean(-1, keepdim=True) + 1e-8).sqrt()
         hidden = self.inner(torch.cat([latent / spectrum.deviation, companded / spectrum.spread], -1))
-        hidden = hidden + self.rate[n_codebooks]
+        hidden = hidden + self.n_codebooks_embedding[n_codebooks]
         with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.bfloat16_blocks):
             for block in self.blocks:
                 hidden = block(hidden, state)

@@ -22,6 +22,14 @@ MAX_FILE_BYTES = 1 << 30
 #: Longest config, most layers of a kind, and largest dilation that are accepted. All are far beyond any use.
 MAX_CONFIG, MAX_LAYERS, MAX_DILATION = 1 << 16, 256, 4096
 _CODES, _STEPS = "quantizer.codes", "quantizer.steps"
+#: Names of tensors in weights files, and in checkpoints of earlier versions, where parameters are called otherwise now.
+FILE_NAMES = {"decoder.n_codebooks_embedding": "decoder.rate"}
+
+
+def parameter_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict, of this or an earlier version, with the names that parameters have now."""
+    now = {old: new for new, old in FILE_NAMES.items()}
+    return {now.get(name, name): value for name, value in state.items()}
 
 
 def fingerprint(codes: Tensor, steps: Tensor) -> int:
@@ -73,7 +81,8 @@ def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str,
             raise WeightsError(f"{name} is not finite; these weights are not worth saving")
         if name != "quantizer.codebooks":
             small = name.startswith("spectrum.")
-            tensors[name] = value.detach().cpu().to(torch.float32 if small else torch.float16).contiguous()
+            kind = torch.float32 if small else torch.float16
+            tensors[FILE_NAMES.get(name, name)] = value.detach().cpu().to(kind).contiguous()
     codes, steps = quantize_codebooks(model.quantizer.codebooks.cpu())
     tensors |= {_CODES: codes.contiguous(), _STEPS: steps}
     number = fingerprint(codes, steps)
@@ -231,7 +240,7 @@ def _load_tensors(model: NacModel, file: Any, path: Path) -> int:
     codes, steps = tensor(_CODES, shape, ["I8"]), tensor(_STEPS, shape[:1], ["F32"])
     if codes is None or steps is None:
         raise WeightsError(f"{path} lacks the codebooks its config describes; the file is damaged")
-    own = model.state_dict()
+    own = {FILE_NAMES.get(name, name): slot for name, slot in model.state_dict().items()}
     own.pop("quantizer.codebooks")
     for name, slot in own.items():
         value = tensor(name, slot.shape, ["F16", "BF16", "F32"])

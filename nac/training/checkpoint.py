@@ -7,6 +7,7 @@ import torch
 
 from nac.errors import NacError, WeightsError
 from nac.files import replacing
+from nac.models.weights import parameter_names
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -38,4 +39,4 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path} is not a checkpoint that can be read ({str(error).splitlines()[0]})") from error
     if "model" not in state or "shape" not in state:
         raise WeightsError(f"{path} is not a checkpoint of a training run")
-    return state
+    return state | {key: parameter_names(state[key]) for key in ("model", "average") if key in state}

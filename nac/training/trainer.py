@@ -224,7 +224,8 @@ class Trainer:
         if weights_only:
             self.model.load_state_dict(average, strict=False)
             self.model.decoder.interpolate_untrained_embeddings()
-            self.average["decoder.rate"] = self.model.decoder.rate.detach().clone()
+            embedding = self.model.decoder.n_codebooks_embedding
+            self.average["decoder.n_codebooks_embedding"] = embedding.detach().clone()
         else:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = state["step"]

@@ -14,7 +14,7 @@ from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.quantizer import COMMIT_POINTS, k_smallest
 from nac.models.transform import compress, expand, level_to_log, log_to_level, mdct_basis, noise_table
-from nac.models.weights import load_model, save_model
+from nac.models.weights import load_model, parameter_names, save_model
 from nac.synthetic import speech_like
 from tests.conftest import SMALL, small_model
 
@@ -131,6 +131,15 @@ def test_weights_round_trip(tmp_path: Path) -> None:
     assert float((a - b).square().mean() / a.square().mean()) < 1e-3
     error = (loaded.quantizer.codebooks - model.quantizer.codebooks).square().mean()
     assert float(error / model.quantizer.codebooks.square().mean()) < 1e-3
+
+
+def test_names_in_files_are_for_ever(small_weights: Path) -> None:
+    """A parameter that was renamed keeps its name in files; checkpoints of either name are understood."""
+    parameters, tensors = small_model().state_dict(), load_file(small_weights)
+    assert set(parameters) - set(tensors) == {"quantizer.codebooks", "decoder.n_codebooks_embedding"}
+    assert set(tensors) - set(parameters) == {"quantizer.codes", "quantizer.steps", "decoder.rate"}
+    assert parameter_names({"decoder.rate": tensors["decoder.rate"]}).keys() == {"decoder.n_codebooks_embedding"}
+    assert parameter_names(parameters).keys() == parameters.keys()
 
 
 def _damage(tensors: dict[str, torch.Tensor], how: str) -> dict[str, torch.Tensor]:

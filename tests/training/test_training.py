@@ -73,13 +73,13 @@ def test_a_stage_begins_with_all_numbers_of_codebooks_between_those_that_were_tr
     first = trainer(tmp_path)
     with torch.no_grad():
         for number in (2, 4, 12):
-            first.average["decoder.rate"][number] = float(number)
+            first.average["decoder.n_codebooks_embedding"][number] = float(number)
     first.save()
     second = trainer(tmp_path)
     second.restore(tmp_path / CHECKPOINT, weights_only=True)
     expected = torch.tensor([2, 2, 2, 3, *range(4, 13)]).float()
-    assert torch.allclose(second.model.decoder.rate[:, 0], expected)
-    assert torch.equal(second.average["decoder.rate"], second.model.decoder.rate)
+    assert torch.allclose(second.model.decoder.n_codebooks_embedding[:, 0], expected)
+    assert torch.equal(second.average["decoder.n_codebooks_embedding"], second.model.decoder.n_codebooks_embedding)
 
 
 def test_fine_tuning_lowers_the_loss_on_a_tiny_set(tmp_path: Path) -> None:
