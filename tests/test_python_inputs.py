@@ -13,7 +13,7 @@ import torch
 
 import nac
 from nac.errors import AudioError, NacError, OptionError
-from tests.conftest import speech_like
+from nac.synthetic import speech_like
 
 
 @pytest.fixture(scope="module")
