@@ -37,6 +37,7 @@ def test_report_from_a_folder(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "out" / "chart.svg").read_text()
 
 
+@pytest.mark.slow
 def test_picture_of_a_made_sound_or_of_the_first_clip(tmp_path: Path) -> None:
     picture = tmp_path / "made.png"
     options = ["--codec", "rounding:2,4", "--no-cache", "--picture", str(picture)]

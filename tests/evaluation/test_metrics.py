@@ -13,6 +13,7 @@ RATE = 24000
 LIGHT = ["si_sdr", "snr", "mel_distance", "mse"]
 
 
+@pytest.mark.slow
 def test_every_default_score_of_speech_is_there_and_a_number() -> None:
     clip = buzz_speech(2, RATE)
     scores = score(clip, clip + noise(len(clip), level=0.01), RATE, "speech")

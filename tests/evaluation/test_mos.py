@@ -15,6 +15,7 @@ PREDICTORS = ["distillmos", "dnsmos_sig", "dnsmos_ovrl", "dnsmos_p808"]
 INSTALLED = [name for name in PREDICTORS if METRICS[name].available()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INSTALLED)
 def test_noise_over_a_voice_lowers_the_score_and_a_reference_changes_nothing(name: str) -> None:
     clean = buzz_speech(3, RATE)
@@ -48,6 +49,7 @@ def test_a_stand_in_is_there_for_an_import_and_no_longer() -> None:
     assert "there_is_no_such_module" not in sys.modules and "json" in sys.modules
 
 
+@pytest.mark.slow
 def test_no_loss_can_reach_a_score() -> None:
     """Importing all that training computes imports no score: what is judged by must not be learned from."""
     code = (

@@ -67,6 +67,7 @@ def test_resample_keeps_shape_and_tone() -> None:
     assert resample(tone, 24000, 24000) is tone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "rate"), [("speech", 16000), ("audio", 48000)])
 def test_visqol_is_its_library(mode: str, rate: int, capfd: pytest.CaptureFixture[str]) -> None:
     visqol = pytest.importorskip("visqol")

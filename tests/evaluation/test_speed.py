@@ -21,6 +21,7 @@ from nac.packaged import table_library
 from tests.conftest import small_model
 
 
+@pytest.mark.slow
 def test_products_are_those_of_the_layers() -> None:
     """The count of the running model is what its layers' sizes say."""
     model = small_model(codebook_size=1024)
@@ -68,12 +69,14 @@ def test_codes_of_noise_are_an_intact_file(tmp_path: Path) -> None:
     assert report.intact and report.duration == 61.5 and report.kbps == 24
 
 
+@pytest.mark.slow
 def test_edits_are_timed() -> None:
     times = edits(minutes=1)
     assert {name.split(" (")[0] for name in times} == {"nac reduce", "nac trim", "nac cat", "nac tag"}
     assert all(value > 0 for value in times.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2])
 def test_likely_codes_are_an_intact_file_and_smaller(tmp_path: Path, channels: int) -> None:
     write_codes(tmp_path / "packed.nac", 61.5, 24, channels=channels)

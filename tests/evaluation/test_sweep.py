@@ -70,6 +70,7 @@ def test_only_what_changed_is_computed(tmp_path: Path, clips: list[Clip], monkey
     assert codec.used() == (5, 9)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_rows(tmp_path: Path, clips: list[Clip]) -> None:
     calls: list[tuple[int, int]] = []
     codec = Rounding(str(tmp_path))

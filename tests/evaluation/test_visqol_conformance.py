@@ -49,6 +49,7 @@ def published(name: str, reference: str, decoded: str) -> float | None:
     return score(mono(x)[:, :length], mono(y)[:, :length], rate, metrics=[name])[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["voice", "noise"])
 def test_equal_sounds_have_the_published_score(kind: str) -> None:
     sound = buzz_speech(1.5, 48000) if kind == "voice" else noise(72000)

@@ -22,6 +22,7 @@ def tones(samples: int, count: int, seed: int) -> Tensor:
     return torch.from_numpy((0.3 * np.sin(turn) + 0.01 * rng.standard_normal(turn.shape)).astype(np.float32))
 
 
+@pytest.mark.slow
 def test_phases_that_were_never_heard_are_predicted() -> None:
     config = small(
         representation="complex",

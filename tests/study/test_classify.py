@@ -66,6 +66,7 @@ def test_files_in_a_folder_are_one_recording(folder: Path) -> None:
     assert all(len(samples) == 2000 for samples in clips.samples)
 
 
+@pytest.mark.slow
 def test_verdicts_on_latents_and_log_mel(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     clips = read_clips(folder, 8000, seconds=0.25, per_recording=4)

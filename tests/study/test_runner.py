@@ -45,6 +45,7 @@ def run(audio: Path, out: Path, **changes: object) -> object:
     return run_study(make_study({**BASE, **changes}), audio / "train", audio / "clips", out)
 
 
+@pytest.mark.slow
 def test_a_study_writes_everything_and_is_not_done_twice(
     audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_study_writes_everything_and_is_not_done_twice(
     assert {row.codec for row in more.rows} == {"a", "b", "c"}
 
 
+@pytest.mark.slow
 def test_what_was_trained_in_another_study_is_taken_from_there(
     audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +125,7 @@ def test_the_quick_study_is_nearly_lossless_where_it_says_so(tmp_path: Path) -> 
     assert len(tone(1.0, 440)) == 16_000
 
 
+@pytest.mark.slow
 def test_results_are_compared_on_common_clips(audio: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     run(audio, one, system=[{"name": "a"}])

@@ -45,6 +45,7 @@ def torchrun(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs another store there")
 def test_all_processes_hold_the_same_model(tmp_path: Path) -> None:
     worker = tmp_path / "worker.py"
@@ -58,6 +59,7 @@ def test_all_processes_hold_the_same_model(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / CHECKPOINT)["step"] == 4
 
 
+@pytest.mark.slow
 def test_processes_whose_clocks_differ_save_together(tmp_path: Path) -> None:
     """Saving needs all processes; one that would save alone waits for the others' gradients and gets nonsense."""
     worker = tmp_path / "worker.py"
@@ -83,6 +85,7 @@ distributed.stop()
     assert (tmp_path / "rank0.txt").read_text() == "[2, 4, 6, 8]" and (tmp_path / "rank1.txt").read_text() == "[]"
 
 
+@pytest.mark.slow
 def test_the_verb_runs_under_torchrun(tmp_path: Path) -> None:
     for number in range(3):
         path = tmp_path / "audio" / "speech" / f"{number}.wav"

@@ -51,6 +51,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_smaller_weights(tmp_path: Path) -> None:
     start, audio, out = tmp_path / "start.safetensors", tmp_path / "audio", tmp_path / "run"
     number = save_model(small_model(codebooks=12), start, generation=0)

@@ -16,6 +16,7 @@ from tests.conftest import small_model
 from tests.training.test_training import CONFIG, corpus, trainer
 
 
+@pytest.mark.slow
 def test_it_is_the_loss_that_training_lowers(tmp_path: Path) -> None:
     run = trainer(tmp_path, decoder_only=True, codebook_decay=1.0, learning_rate=3e-3)
     before = measure(run.model.eval(), corpus(), 4, run.config, seconds=1.0)
@@ -43,6 +44,7 @@ def test_it_means_over_the_clips_of_a_kind() -> None:
     assert torch.from_numpy(cut(clip, 0, len(clip) + 5))[-5:].abs().max() == 0
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_row_for_each_and_refuses_in_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "clips" / "speech"
     folder.mkdir(parents=True)

@@ -39,6 +39,7 @@ def trainer(folder: Path, model: NacModel | None = None, **changes: object) -> T
     return Trainer(model or small_model(codebooks=12), config, crops(), folder)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     samples = torch.from_numpy(crops(7).batch(8))
@@ -82,6 +83,7 @@ def test_a_stage_begins_with_all_numbers_of_codebooks_between_those_that_were_tr
     assert torch.equal(second.average["decoder.n_codebooks_embedding"], second.model.decoder.n_codebooks_embedding)
 
 
+@pytest.mark.slow
 def test_fine_tuning_lowers_the_loss_on_a_tiny_set(tmp_path: Path) -> None:
     """The README's command, on two clips: it starts from a weights file and fits it to them."""
     import subprocess
@@ -215,6 +217,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
+@pytest.mark.slow
 def test_the_page_shows_curves_and_clips(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     run.run(Budget(steps=2), progress=False, page_minutes=60)
@@ -232,6 +235,7 @@ def test_a_page_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pyt
     assert "no page" in caplog.text and run.step == 1
 
 
+@pytest.mark.slow
 def test_a_fault_in_a_picture_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,6 +401,7 @@ def test_revival_goes_by_the_mean_not_by_a_number_of_hits() -> None:
     assert books.revive(model.quantizer, latent.flatten(0, 1)) == 0
 
 
+@pytest.mark.slow
 def test_the_start_uses_every_codebook() -> None:
     model = NacModel(dataclasses.replace(SMALL, codebooks=14, codebook_size=32))
     usage = initialise(model, corpus(), FitConfig(frames=3000, late_frames=1500))
@@ -409,6 +414,7 @@ def test_the_start_uses_every_codebook() -> None:
     assert errors == sorted(errors, reverse=True) and errors[3] < 0.6 * errors[0]
 
 
+@pytest.mark.slow
 def test_refining_lowers_the_error_of_the_search() -> None:
     model = NacModel(dataclasses.replace(SMALL, codebooks=12, codebook_size=32))
     initialise(model, corpus(), FitConfig(frames=2000, late_frames=1000))
