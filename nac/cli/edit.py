@@ -29,7 +29,7 @@ def _write(target: str, work: Callable[[str | BinaryIO], object]) -> None:
     stream.flush()
 
 
-@click.command(short_help="Lower the bit rate without coding anew.")
+@click.command(short_help="Lower the bit rate without encoding again.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
 @click.option("--kbps", "-b", type=float, required=True, help="The new bit rate: a whole number below the old one.")
 @options.entropy_option("as in the input unless told")
@@ -130,6 +130,8 @@ def trim(
 @click.option("--force", "-f", is_flag=True, help="Overwrite OUTPUT if it is there already.")
 def cat(inputs: tuple[str, ...], output: str, model: str | None, force: bool) -> int:
     """Join .nac files of one model, bit rate, sample rate and number of channels, without decoding them.
+
+    Parts that nac trim cut at one place join without a trace; between others are 20 to 40 ms of silence.
 
     \b
     Example:
