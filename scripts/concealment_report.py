@@ -64,8 +64,11 @@ def main(audio: Path | None, kbps: float, seconds: float, model: str | None) -> 
         rows = []
         for place in places:
             decoder = FrameDecoder(codec.model, 1)
-            parts = [decoder.push([codes[:, :place]]), decoder.conceal(gap),
-                     decoder.push([codes[:, place + gap:place + gap + SPANS[-1][1] + 1]])]  # fmt: skip
+            parts = [
+                decoder.push([codes[:, :place]]),
+                decoder.conceal(gap),
+                decoder.push([codes[:, place + gap : place + gap + SPANS[-1][1] + 1]]),
+            ]
             patched = np.concatenate(parts, 1)[0]
             # Frames overlap by half: the last one lost is heard until a hop after its own start.
             end = (place + gap) * hop

@@ -202,8 +202,13 @@ def encode_all(shards: Iterable[Shard], target: Path, settings: Settings, worker
     items = [asdict(shard) | {"paths": list(shard.paths)} for shard in shards]
     encoder: Any = ShardEncoder  # Ray makes one in every worker
     work = ray.data.from_items(items, override_num_blocks=len(items)).map(
-        encoder, fn_constructor_args=(str(target), settings), num_cpus=1, max_restarts=-1,
-        max_task_retries=RETRIES, compute=ray.data.ActorPoolStrategy(size=workers))  # fmt: skip
+        encoder,
+        fn_constructor_args=(str(target), settings),
+        num_cpus=1,
+        max_restarts=-1,
+        max_task_retries=RETRIES,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+    )
     yield from work.iter_rows()
 
 

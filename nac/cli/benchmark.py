@@ -40,9 +40,16 @@ def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
 @click.option("--jobs", type=click.IntRange(2), metavar="N", help="Time a folder of N files; measure nothing else.")
 @click.option("--model", type=click.Path(path_type=Path), help="Weights for --jobs instead of the packaged ones.")
 def benchmark(
-    threads: tuple[int, ...], minutes: tuple[int, ...], seconds: int, chart: Path | None, longest: float,
-    only_chart: bool, only_edits: bool, jobs: int | None, model: Path | None,
-) -> None:  # fmt: skip
+    threads: tuple[int, ...],
+    minutes: tuple[int, ...],
+    seconds: int,
+    chart: Path | None,
+    longest: float,
+    only_chart: bool,
+    only_edits: bool,
+    jobs: int | None,
+    model: Path | None,
+) -> None:
     """Measure speed, memory, start-up time and complexity of nac beside other codecs, in one run.
 
     Close other programs first; compare ratios, not seconds.
@@ -139,8 +146,7 @@ def many_files(count: int, seconds: int, model: Path | None, rounds: int = 3) ->
     The least wall time of some rounds, the ways taking turns, starts of programs and models included.
     """
     cores = processors()
-    ways = {f"one file at a time, {cores} threads": (1, cores),
-            f"{cores} files at a time, 1 thread each": (cores, 1)}  # fmt: skip
+    ways = {f"one file at a time, {cores} threads": (1, cores), f"{cores} files at a time, 1 thread each": (cores, 1)}
     walls: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

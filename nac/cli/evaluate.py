@@ -67,10 +67,22 @@ PICTURED = ("nac:6", "opus:6,12")
     "clip and what the codecs make of it (.png, .svg, .pdf); without CLIPS, only that, of a sound made here.",
 )
 def evaluate(
-    clips: Path | None, specs: tuple[str, ...], weights: tuple[str, ...], effort: tuple[str, ...], kbps: str,
-    metrics: tuple[str, ...], visqol_clips: int | None, limit: int | None, jobs: int, cache: Path, no_cache: bool,
-    html: bool, examples: int, out: Path, picture: Path | None,
-) -> int:  # fmt: skip
+    clips: Path | None,
+    specs: tuple[str, ...],
+    weights: tuple[str, ...],
+    effort: tuple[str, ...],
+    kbps: str,
+    metrics: tuple[str, ...],
+    visqol_clips: int | None,
+    limit: int | None,
+    jobs: int,
+    cache: Path,
+    no_cache: bool,
+    html: bool,
+    examples: int,
+    out: Path,
+    picture: Path | None,
+) -> int:
     """Measure codecs on the folder CLIPS, whose subfolders are the kinds of sound (speech, music, environmental).
 
     Written are the scores of every clip (clips.csv), means, medians and confidence intervals (summary.csv, report.md),

@@ -52,9 +52,19 @@ def listen() -> None:
 @click.option("--title", default="Listening test", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("listening.html"), show_default=True)
 def page(
-    clips: Path, specs: tuple[str, ...], weights: tuple[str, ...], kbps: str, per_kind: int, names: tuple[str, ...],
-    seconds: float, no_rating: bool, abx: tuple[str, ...], trials: int, title: str, out: Path,
-) -> None:  # fmt: skip
+    clips: Path,
+    specs: tuple[str, ...],
+    weights: tuple[str, ...],
+    kbps: str,
+    per_kind: int,
+    names: tuple[str, ...],
+    seconds: float,
+    no_rating: bool,
+    abx: tuple[str, ...],
+    trials: int,
+    title: str,
+    out: Path,
+) -> None:
     """Make a page from the clips in the folder CLIPS (kinds are its subfolders)."""
     found = find_clips(clips)
     unknown = set(names) - {clip.name for clip in found}

@@ -112,7 +112,7 @@ def edits(minutes: int = 60, kbps: int = 24, entropy: bool = False) -> dict[str,
             "nac cat (both halves)": ["cat", first, second, "-o", part],
             "nac trim (half of it, from within a block)": ["trim", whole, part, "--start", middle + ".5"],
             "nac tag": ["tag", whole, "--set", "TITLE=Noise"],
-        }  # fmt: skip
+        }
         options = {"reduce": ("--quiet", "--force"), "trim": ("--quiet", "--force"), "cat": ("--force",)}
         return {
             name: seconds / run_command([*NAC, *command, *options.get(command[0], ())]).wall

@@ -103,6 +103,7 @@ def _ffmpeg(*options: str) -> tuple[str, ...]:
 _FFMPEG_VERSION = ("ffmpeg", "-version")
 _FFMPEG_DECODE = _ffmpeg("-c:a", "pcm_f32le")
 
+# Laid out as a table, by hand.
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (

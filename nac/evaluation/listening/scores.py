@@ -163,9 +163,18 @@ def score_table(found: Sequence[Score]) -> list[list[str]]:
         heard = ", ".join(f"{name} {share:.0%}" for name, share in score.artifacts.items())
         low, high = score.quartiles
         table.append(
-            [score.condition, score.kind, f"{score.mean:.1f}", f"{score.low:.1f} to {score.high:.1f}",
-             f"{score.median:.1f}", f"{low:.1f} to {high:.1f}", str(score.ratings), str(score.listeners), heard or "–"]
-        )  # fmt: skip
+            [
+                score.condition,
+                score.kind,
+                f"{score.mean:.1f}",
+                f"{score.low:.1f} to {score.high:.1f}",
+                f"{score.median:.1f}",
+                f"{low:.1f} to {high:.1f}",
+                str(score.ratings),
+                str(score.listeners),
+                heard or "–",
+            ]
+        )
     return table
 
 
@@ -201,9 +210,17 @@ def _score(kind: str, ratings: Sequence[Rating]) -> Score:
     first, median, third = (float(value) for value in np.percentile(values, [25, 50, 75]))
     listeners = len({rating.listener for rating in ratings})
     return Score(
-        kind, ratings[0].condition, mean, mean - half, mean + half, median, (first, third), len(values), listeners,
+        kind,
+        ratings[0].condition,
+        mean,
+        mean - half,
+        mean + half,
+        median,
+        (first, third),
+        len(values),
+        listeners,
         dict(sorted(shares.items(), key=lambda item: -item[1])),
-    )  # fmt: skip
+    )
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -61,6 +61,7 @@ def _mos(name: str, label: str, compute: Compute, packages: tuple[str, ...]) -> 
     )
 
 
+# Laid out as a table, by hand.
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (

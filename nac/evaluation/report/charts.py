@@ -65,9 +65,14 @@ def _figure(summaries: Sequence[Summary], panels: Sequence[tuple[str, str]], col
             axes.set_xlabel("kbps")
     if shown:
         figure.legend(
-            shown.values(), shown.keys(), loc="lower left", bbox_to_anchor=(0.005, 0.0), ncols=min(len(shown), 8),
-            fontsize=9, frameon=False,
-        )  # fmt: skip
+            shown.values(),
+            shown.keys(),
+            loc="lower left",
+            bbox_to_anchor=(0.005, 0.0),
+            ncols=min(len(shown), 8),
+            fontsize=9,
+            frameon=False,
+        )
     figure.subplots_adjust(
         left=0.55 / width, right=0.99, top=1 - 0.72 / height, bottom=0.85 / height, hspace=0.34, wspace=0.2
     )

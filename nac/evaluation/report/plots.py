@@ -84,8 +84,16 @@ def plot_spectrograms(versions: Sequence[tuple[str, Samples]], sample_rate: int,
         top = float(level.max()) if top is None else top
         axes = figure.add_subplot(lines, columns, index + 1)
         extent = (0, samples / sample_rate, 0, sample_rate / 2000)
-        image = axes.imshow(level.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - RANGE_DB,
-                            vmax=top, interpolation="nearest")  # fmt: skip
+        image = axes.imshow(
+            level.T,
+            origin="lower",
+            aspect="auto",
+            extent=extent,
+            cmap="magma",
+            vmin=top - RANGE_DB,
+            vmax=top,
+            interpolation="nearest",
+        )
         _inside_label(axes, name, "white")
         places.append(axes)
         if index % columns == 0:
@@ -142,9 +150,17 @@ def _layout(seconds: float) -> tuple[Any, list[Any], list[Any]]:
     """A figure with five rows over one time axis, and a narrow column beside them for the colour scales."""
     figure = new_figure(float(np.clip(7 + seconds / 2, 9, 15)), 12)
     grid = figure.add_gridspec(
-        5, 2, width_ratios=[1, 0.012], height_ratios=[0.8, 1, 1, 1, 0.9],
-        left=0.065, right=0.93, top=0.955, bottom=0.05, hspace=0.12, wspace=0.02,
-    )  # fmt: skip
+        5,
+        2,
+        width_ratios=[1, 0.012],
+        height_ratios=[0.8, 1, 1, 1, 0.9],
+        left=0.065,
+        right=0.93,
+        top=0.955,
+        bottom=0.05,
+        hspace=0.12,
+        wspace=0.02,
+    )
     rows: list[Any] = []
     for i in range(5):
         rows.append(figure.add_subplot(grid[i, 0], sharex=rows[0] if rows else None))

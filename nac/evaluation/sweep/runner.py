@@ -141,9 +141,16 @@ def run(task: Task) -> Row:
                 cache.write_json(_score_key(coded.key, name), {"value": scores[name]})
         ordered = {name: scores[name] for name in METRICS if name in scores}
         return Row(
-            clip.name, kind, codec.name, task.nominal, len(coded.data), seconds,
-            facts["encode_cpu"], facts["decode_cpu"], ordered,
-        )  # fmt: skip
+            clip.name,
+            kind,
+            codec.name,
+            task.nominal,
+            len(coded.data),
+            seconds,
+            facts["encode_cpu"],
+            facts["decode_cpu"],
+            ordered,
+        )
     except (NacError, OSError, RuntimeError, ValueError) as error:
         return Row(clip.name, kind, codec.name, task.nominal, error=str(error) or type(error).__name__)
 
