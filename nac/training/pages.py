@@ -8,14 +8,14 @@ import soundfile
 import torch
 
 from nac.evaluation.report.plots import clean_axes, new_figure, save, spectrogram_db
-from nac.evaluation.report.templates import render
+from nac.evaluation.report.render import render
 from nac.models.model import NacModel
 from nac.training.plots import plot_run
 
 log = logging.getLogger(__name__)
 FOLDER = "page"
-#: Codebooks that the clips are coded with.
-RATES = (6, 12)
+#: Numbers of codebooks that the clips are coded with.
+N_CODEBOOKS = (6, 12)
 
 
 def write_page(folder: Path, model: NacModel, clips: np.ndarray, step: int) -> None:
@@ -28,7 +28,10 @@ def write_page(folder: Path, model: NacModel, clips: np.ndarray, step: int) -> N
         target.mkdir(exist_ok=True)
         shown = []
         for number, clip in enumerate(clips):
-            versions = {"original": clip, **{f"{rate / 2:g} kbps": decode(model, clip, rate) for rate in RATES}}
+            versions = {
+                "original": clip,
+                **{f"{count / 2:g} kbps": decode(model, clip, count) for count in N_CODEBOOKS},
+            }
             files = {name: f"{number}-{name.replace(' ', '')}.wav" for name in versions}
             for name, samples in versions.items():
                 soundfile.write(target / files[name], samples, model.config.sample_rate, subtype="PCM_16")

@@ -1,6 +1,6 @@
 """Tables of the entropy coding, learned from the codes of training audio.
 
-Every decision on the way down the tree of a codebook is a logistic regression on its contexts: the score of a row at a
+Every decision on the way down the tree of a codebook is a logistic regression on its contexts: the logit of a row at a
 node is what that row adds to the logarithm of the odds. A row that was seldom seen stays near zero, where the other
 contexts and the bias decide.
 """
@@ -24,13 +24,13 @@ BLOCK = 50
 BLOCKS = 8
 """Blocks of a crop."""
 STEP = 16
-"""Scores for a factor e in the odds."""
+"""Logits, as the tables hold them, for a factor e in the odds."""
 EARLY = 12
 """Codebooks of 6 kbps, for which there are more crops and larger tables."""
 LATE_CROPS = 4
 """One crop out of so many is coded with all codebooks."""
 HOLD = 4.0
-"""Weight that holds a score at zero, in decisions of variance 1."""
+"""Weight that holds a logit at zero, in decisions of variance 1."""
 SWEEPS = 4
 SIZE_LEVELS = 4
 """Decisions that tell how large a code is, before those that tell its direction."""
@@ -77,11 +77,11 @@ def fit_tables(books: npt.NDArray[np.floating], codes: list[Codes]) -> dict[str,
     """The arrays of `EntropyTables` for codebooks `[stages, codes, dimensions]`, from `gather_codes`."""
     stages, size, _ = books.shape
     bits = size.bit_length() - 1
-    ranks = np.stack([tree_ranks(books[index], index > 0, usage(codes, index, size)) for index in range(stages)])
-    ranked = [np.stack([ranks[index][part[index]] for index in range(len(part))]) for part in codes]
-    arrays: dict[str, Array] = {"ranks": ranks.astype(np.uint16), "probability": probabilities()}
+    symbols = np.stack([tree_symbols(books[index], index > 0, usage(codes, index, size)) for index in range(stages)])
+    coded = [np.stack([symbols[index][part[index]] for index in range(len(part))]) for part in codes]
+    arrays: dict[str, Array] = {"ranks": symbols.astype(np.uint16), "probability": probabilities()}
     for index in range(stages):
-        part = next(part for part in ranked if len(part) > index)
+        part = next(part for part in coded if len(part) > index)
         bias, tables, cost = fit_codebook(part, index, bits)
         arrays[f"{index}.bias"] = bias
         arrays |= {f"{index}.{number}": table for number, table in enumerate(tables)}
@@ -96,13 +96,13 @@ def usage(codes: list[Codes], index: int, size: int) -> Floats:
 
 
 def probabilities() -> npt.NDArray[np.uint16]:
-    """For each sum of scores, negative ones at the end, the probability of a 1 in 16384ths."""
+    """For each sum of logits, negative ones at the end, the probability of a 1 in 16384ths."""
     sums = np.concatenate([np.arange(LOGIT_SUM_LIMIT), np.arange(-LOGIT_SUM_LIMIT, 0)])
     whole = 1 << PROBABILITY_BITS
     return np.clip(np.round(whole / (1 + np.exp(-sums / STEP))), 4, whole - 4).astype(np.uint16)
 
 
-def tree_ranks(book: npt.NDArray[np.floating], sizes: bool, weight: Floats) -> Integers:
+def tree_symbols(book: npt.NDArray[np.floating], sizes: bool, weight: Floats) -> Integers:
     """The place `[codes]` of each code of `book` `[codes, dimensions]` in a balanced tree.
 
     The first decisions part small codes from large ones, if `sizes`: how large a remainder is can be foretold best. The
@@ -119,9 +119,9 @@ def tree_ranks(book: npt.NDArray[np.floating], sizes: bool, weight: Floats) -> I
         half = len(order) // 2
         return np.concatenate([split(order[:half], level + 1), split(order[half:], level + 1)])
 
-    ranks = np.empty(len(book), np.int64)
-    ranks[split(np.arange(len(book)), 0)] = np.arange(len(book))
-    return ranks
+    symbols = np.empty(len(book), np.int64)
+    symbols[split(np.arange(len(book)), 0)] = np.arange(len(book))
+    return symbols
 
 
 def _main_axis(x: Floats, weight: Floats) -> Floats:
@@ -150,12 +150,12 @@ def table_shape(codebook: int, number: int, context: Context, bits: int) -> tupl
     return rows, 1 << min(levels, bits)
 
 
-def fit_codebook(ranks: Integers, codebook: int, bits: int) -> tuple[Array, list[Array], float]:
-    """Bias and tables of a codebook from ranks `[codebooks, blocks, frames]`, and bits a code takes with them."""
+def fit_codebook(symbols: Integers, codebook: int, bits: int) -> tuple[Array, list[Array], float]:
+    """Bias and tables of a codebook from symbols `[codebooks, blocks, frames]`, and bits a code takes with them."""
     contexts = contexts_of(codebook)
     shapes = [table_shape(codebook, number, context, bits) for number, context in enumerate(contexts)]
-    rows = [context.rows(ranks, shape[0], bits).reshape(-1) for context, shape in zip(contexts, shapes, strict=True)]
-    path = ranks[codebook].reshape(-1)
+    rows = [context.rows(symbols, shape[0], bits).reshape(-1) for context, shape in zip(contexts, shapes, strict=True)]
+    path = symbols[codebook].reshape(-1)
     bias = np.zeros(1 << bits, np.int8)
     tables = [np.zeros(shape, np.int8) for shape in shapes]
     cost = 0.0
@@ -170,16 +170,16 @@ def fit_codebook(ranks: Integers, codebook: int, bits: int) -> tuple[Array, list
         active = [number for number, shape in enumerate(shapes) if shape[1] > nodes]
         cells = [rows[number] * nodes + there for number in active]
         fitted = [np.zeros(shapes[number][0] * nodes) for number in active]
-        for where, scores in _turns(cells, fitted):
+        for where, logits in _turns(cells, fitted):
             chance = 1 / (1 + np.exp(-sums))
-            slope = np.bincount(where, one - chance, len(scores)) - HOLD * scores
-            bend = np.bincount(where, chance * (1 - chance), len(scores)) + HOLD
+            slope = np.bincount(where, one - chance, len(logits)) - HOLD * logits
+            bend = np.bincount(where, chance * (1 - chance), len(logits)) + HOLD
             step = np.clip(slope / bend, -1.5, 1.5)
-            scores += step
+            logits += step
             sums += step.astype(np.float32)[where]
         sums = start[there] / STEP
-        for number, where, scores in zip(active, cells, fitted, strict=True):
-            table = quantized(scores)
+        for number, where, logits in zip(active, cells, fitted, strict=True):
+            table = quantized(logits)
             tables[number][:, nodes : 2 * nodes] = table.reshape(-1, nodes)
             sums += table[where] / STEP
         cost += float(np.logaddexp(0, np.where(one > 0, -sums, sums)).mean() / np.log(2))
@@ -192,5 +192,5 @@ def _turns(cells: list[Integers], fitted: list[Floats]) -> Iterator[tuple[Intege
 
 
 def quantized(odds: Floats) -> npt.NDArray[np.int8]:
-    """Logarithms of odds as scores."""
+    """Logarithms of odds as the whole numbers that the tables hold."""
     return np.clip(np.round(odds * STEP), -LARGEST, LARGEST).astype(np.int8)

@@ -6,7 +6,7 @@ import pytest
 from nac.format.entropy.payload import EntropyPayload
 from nac.format.entropy.tables import LOGIT_SUM_LIMIT, EntropyTables, tables_field
 from nac.format.header import Metadata
-from nac.training.tables import fit_tables, probabilities, tree_ranks
+from nac.training.tables import fit_tables, probabilities, tree_symbols
 
 STAGES, SIZE, BLOCKS, FRAMES = 5, 64, 60, 50
 
@@ -57,7 +57,7 @@ def test_probabilities_grow_with_the_sum_and_are_never_certain():
 
 def test_small_codes_come_first():
     book = np.random.default_rng(0).normal(size=(64, 5))
-    ranks = tree_ranks(book, True, np.ones(64))
+    ranks = tree_symbols(book, True, np.ones(64))
     norm = np.square(book).sum(1)
     assert norm[ranks < 32].max() < norm[ranks >= 32].min()
     assert np.array_equal(np.sort(ranks), np.arange(64))

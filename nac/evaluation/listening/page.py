@@ -22,7 +22,7 @@ from nac.evaluation.clips import Clip
 from nac.evaluation.codecs import Codec, Rates
 from nac.evaluation.metrics.loudness import loudness
 from nac.evaluation.report.examples import decoded_versions
-from nac.evaluation.report.templates import render
+from nac.evaluation.report.render import render
 from nac.evaluation.report.write import flac_bytes
 
 REFERENCE = "reference"

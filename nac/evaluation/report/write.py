@@ -10,8 +10,8 @@ from pathlib import Path
 from nac.evaluation.metrics import METRICS, shown
 from nac.evaluation.report.charts import overview_chart, rate_charts
 from nac.evaluation.report.plots import save
+from nac.evaluation.report.render import render
 from nac.evaluation.report.tables import csv_text, heading, markdown
-from nac.evaluation.report.templates import render
 from nac.evaluation.sweep.runner import Row
 from nac.evaluation.sweep.summary import Statistic, Summary
 from nac.files import NewFile
