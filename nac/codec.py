@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from nac.arrays import Samples
-from nac.audio import AudioReader, AudioWriter, Resampler, as_samples, open_audio
+from nac.audio import AudioReader, AudioWriter, RawFormat, Resampler, as_samples, open_audio
 from nac.errors import OptionError
 from nac.files import NewFile, is_special, standard_output
 from nac.format.blocks import patch_samples
@@ -29,6 +29,7 @@ from nac.models.weights import load_model
 from nac.packaged import default_weights
 from nac.settings import Tags, as_sample_rate, beam_width, codebooks_for
 from nac.stream import DecodeReport, StreamDecoder, StreamEncoder
+from nac.times import show_time
 from nac.verify import Verifier
 
 Progress = Callable[[float], None]
@@ -218,6 +219,8 @@ class Codec:
         progress: Progress | None = None,
         entropy: bool | None = None,
         verify: bool = False,
+        raw: RawFormat | None = None,
+        channels: int | None = None,
     ) -> Metadata:
         """Encode an audio file.
 
@@ -229,6 +232,8 @@ class Codec:
             tags: (key, value) pairs.
             progress: called with the seconds of audio read so far.
             entropy: as in `encode`.
+            raw: what the samples of the source are, if it has no header.
+            channels: 1 folds all channels into one, 2 folds more than two into two; None takes one or two as they are.
             verify: read back every block from the file, decode it and compare it with what was coded; the target
                 appears only if nothing differs.
 
@@ -244,7 +249,7 @@ class Codec:
         live = os.fspath(target) == "-" or is_special(target)
         if verify and live:
             raise OptionError("--verify needs an output file that can be read back")
-        with open_audio(source) as reader:
+        with open_audio(source, raw, channels) as reader:
             # The header of a file is completed at its end, whatever the source has announced.
             samples = reader.frames if live else None
             stream = StreamEncoder(self, reader.sample_rate, reader.channels, kbps, effort, tags, samples, entropy)
@@ -271,6 +276,8 @@ class Codec:
         start: float = 0.0,
         duration: float | None = None,
         progress: Progress | None = None,
+        headroom: float = 0.0,
+        with_tags: bool = True,
     ) -> DecodeReport:
         """Decode a `.nac` file.
 
@@ -282,6 +289,8 @@ class Codec:
             start: where the part to decode begins, in seconds; of a file only the blocks needed are read.
             duration: of that part, in seconds; None: to the end.
             progress: called with the seconds of audio written.
+            headroom: by how many dB the sound is lowered, so that peaks above full scale are not clipped.
+            with_tags: whether the tags go into FLAC, Ogg and MP3 files.
 
         Returns:
             What was decoded, and the damage found.
@@ -290,6 +299,7 @@ class Codec:
             FormatError: the source is not a `.nac` file that can be read. Damaged blocks are in the report instead.
             WeightsError: it was made with other weights.
             AudioError: the target cannot be written as asked.
+            OptionError: the file ends before `start`.
             OSError: the source cannot be opened.
         """
         with _open_input(source) as stream:
@@ -300,13 +310,24 @@ class Codec:
             expected = None if metadata.samples is None else max(0, metadata.samples - first)
             if length is not None:
                 expected = length if expected is None else min(length, expected)
-            with AudioWriter(target, metadata.sample_rate, metadata.channels, format, subtype, expected) as writer:
+            gain, tags = 10 ** (-headroom / 20), metadata.tags if with_tags else ()
+            with AudioWriter(
+                target, metadata.sample_rate, metadata.channels, format, subtype, expected, gain, tags
+            ) as writer:
                 for samples in decoder.read(stream, first, length):
                     writer.write(samples)
                     if progress is not None:
                         progress(writer.samples / metadata.sample_rate)
+                if first > 0 and writer.samples == 0:
+                    raise OptionError(_ends_before(source, decoder.length / metadata.sample_rate))
             decoder.report.samples = writer.samples
+            decoder.report.clipped, decoder.report.peak = writer.clipped, writer.peak
             return decoder.report
+
+
+def _ends_before(source: str | os.PathLike[str], end: float) -> str:
+    name = os.fspath(source)
+    return f"{'standard input' if name == '-' else name} ends at {show_time(end)}, before --start"
 
 
 @functools.cache

@@ -52,6 +52,9 @@ class DecodeReport:
 
     metadata: Metadata
     samples: int = 0
+    #: Values beyond full scale that were clipped in the audio file, of all channels, and the largest one.
+    clipped: int = 0
+    peak: float = 0.0
     damage: list[Damage] = field(default_factory=list)
 
     @property
@@ -211,6 +214,8 @@ class StreamDecoder:
         self._tables = table_library(codec.path)
         self.report = DecodeReport(metadata)
         self._cut_short = False
+        #: Samples of the whole file, once `read` has come to its end.
+        self.length = 0
         self._start(0)
 
     def _start(self, first_frame: int) -> None:
@@ -274,6 +279,7 @@ class StreamDecoder:
         total = reader.samples
         if total is not None and not self._cut_short:
             rest = _fitted(rest, total - position)
+        self.length = position + rest.shape[1]
         yield _window(rest, position, first, end)
 
     def _pieces(self, items: Iterable[Block | Damage]) -> Iterator[Samples]:

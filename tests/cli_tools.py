@@ -55,6 +55,8 @@ def write_audio(path, samples=5000, rate=44100, channels=1, **options):
 class Report:
     metadata: Metadata
     samples: int = 0
+    clipped: int = 0
+    peak: float = 0.0
     damage: list[Damage] = field(default_factory=list)
 
 
@@ -65,9 +67,11 @@ class FakeCodec:
         self.fingerprint = fingerprint
         self.calls = []
 
-    def encode_file(self, source, target, *, kbps, effort, tags, progress, entropy=None, verify=False):
+    def encode_file(
+        self, source, target, *, kbps, effort, tags, progress, entropy=None, verify=False, raw=None, channels=None
+    ):
         self.calls.append(("encode", str(source), str(target), kbps, effort, tags))
-        with open_audio(source) as reader:
+        with open_audio(source, raw, channels) as reader:
             samples = sum(block.shape[1] for block in reader.blocks())
             data = nac_bytes(samples, reader.sample_rate, reader.channels, kbps, False, tags, self.fingerprint)
         if os.fspath(target) == "-":
@@ -77,7 +81,7 @@ class FakeCodec:
             with NewFile(target) as new:
                 new.file.write(data)
 
-    def decode_file(self, source, target, *, format, subtype, start, duration, progress):
+    def decode_file(self, source, target, *, format, subtype, start, duration, progress, headroom=0.0, with_tags=True):
         self.calls.append(("decode", str(source), str(target), format, subtype, start, duration))
         with sys.stdin.buffer if os.fspath(source) == "-" else open(source, "rb") as stream:
             meta = read_header(stream)

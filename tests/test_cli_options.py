@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nac.cli.guard import code_of, describe
-from nac.cli.options import parse_tags, parse_time, show_time, snap_kbps
+from nac.cli.options import parse_tags, parse_time, snap_kbps
 from nac.errors import AudioError, FormatError, OptionError
+from nac.times import show_time
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_snapping_is_said(capsys):
 
 @pytest.mark.parametrize("wanted", [0, -3, math.nan, math.inf])
 def test_what_is_no_bit_rate(wanted):
-    with pytest.raises(OptionError, match="no bit rate"):
+    with pytest.raises(OptionError, match="not a bit rate"):
         snap_kbps(wanted)
 
 

@@ -91,7 +91,6 @@ class TestEncode:
     def test_input_as_output(self, here, codec):
         write_audio(here / "in.wav")
         before = (here / "in.wav").read_bytes()
-        fails(2, "looks like an input", "encode", "in.wav", "in.wav", "--force")
         os.link("in.wav", "same")
         fails(1, "same file", "encode", "in.wav", "same", "--force")
         assert (here / "in.wav").read_bytes() == before
@@ -154,8 +153,8 @@ class TestEncode:
 
     def test_wrong_options(self, here, codec):
         write_audio(here / "in.wav")
-        fails(2, "no bit rate", "encode", "in.wav", "-b", "0")
-        fails(2, "no bit rate", "encode", "in.wav", "-b", "nan")
+        fails(2, "not a bit rate", "encode", "in.wav", "-b", "0")
+        fails(2, "not a bit rate", "encode", "in.wav", "-b", "nan")
         fails(2, "KEY=VALUE", "encode", "in.wav", "-t", "Rain")
         assert run("encode", "in.wav", "-b", "lots").exit_code == 2
         assert run("encode").exit_code == 2
@@ -244,7 +243,7 @@ class TestDecode:
         os.remove("a.wav")
         fails(2, "ends at 1:40.000, before --start", "decode", "a.nac", "--start", "1:40")
         result = run("decode", "a.nac", "--start", "soon")
-        assert result.exit_code == 2 and "'soon' is no time" in result.stderr
+        assert result.exit_code == 2 and "'soon' is not a time" in result.stderr
 
     def test_a_folder(self, here, codec):
         (here / "in" / "deep").mkdir(parents=True)

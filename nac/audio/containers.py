@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,7 +67,8 @@ def open_file(name: str, stream: BinaryIO, path: str | None = None) -> Backend:
     except AudioError as error:
         found = mpeg.find_frame(window, start, start + mpeg.SEARCH)
         if found >= 0:
-            return _open_mpeg(name, stream, window, found)
+            with contextlib.suppress(AudioError):
+                return _open_mpeg(name, stream, window, found)
         return _with_ffmpeg(name, stream, path, error)
 
 

@@ -118,9 +118,11 @@ def find_frame(window: Window, position: int, end: int | None = None) -> int:
 
 
 def _is_followed(window: Window, position: int, frame: Frame) -> bool:
-    for _ in range(_CONFIRM - 1):
+    for following_frames in range(_CONFIRM - 1):
         position += frame.size
-        if position >= window.size or skip_tags(window, position) >= window.size:
+        if position > window.size:
+            return following_frames > 0  # a file that was cut off
+        if skip_tags(window, position) >= window.size:
             return True  # nothing but tags: the last frame of a short file
         following = parse_header(window.read(position, 4))
         if frame.size == 0 or following is None or following.kind != frame.kind:

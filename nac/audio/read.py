@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy as np
 from nac.audio.chain import ChainSource
 from nac.audio.common import MAX_RATE, Backend, Samples, warn
 from nac.audio.containers import open_file, refuse_nac
-from nac.audio.wav import UnsupportedWavError, read_wav_header
-from nac.audio.wav_source import wav_links
-from nac.errors import AudioError
+from nac.audio.mix import mix_matrix
+from nac.audio.wav import RAW_FORMATS, UnsupportedWavError, WavLayout, read_wav_header
+from nac.audio.wav_source import WavSource, wav_links
+from nac.errors import AudioError, OptionError
 from nac.files import is_special
 
 # The first bytes of the formats that are known. What comes out of a pipe must be copied to disk, so it
@@ -36,14 +38,21 @@ class AudioReader:
     None where it shows only at the end (pipes, MP3); `expected` is the best guess for a progress bar, or None.
     """
 
-    def __init__(self, name: str, backend: Backend) -> None:
+    def __init__(self, name: str, backend: Backend, channels: int | None = None) -> None:
         self.name = name
         self._backend = backend
         self.sample_rate, self.channels = backend.sample_rate, backend.channels
         self.frames, self.expected = backend.frames, backend.expected
         self._position = 0
+        self._matrix = None
+        if channels == 1 or (channels == 2 and self.channels > 2):
+            self._matrix = mix_matrix(self.channels, channels)
+            self.channels = channels
         if self.channels not in (1, 2):
-            raise AudioError(f"{name} has {self.channels} channels; only mono and stereo are coded, mix it down first")
+            raise AudioError(
+                f"{name} has {self.channels} channels; only mono and stereo are coded, mix it down first "
+                "(--mono and --downmix do)"
+            )
         if not 1 <= self.sample_rate <= MAX_RATE:
             raise AudioError(f"{name} has a sample rate of {self.sample_rate} Hz; 1 to {MAX_RATE} are possible")
 
@@ -61,6 +70,8 @@ class AudioReader:
             if block.shape[1] == 0:
                 break
             self._clean(block)
+            if self._matrix is not None:
+                block = self._matrix @ block
             self._position += block.shape[1]
             yield block
         if self.frames is not None and self._position < self.frames:
@@ -68,7 +79,7 @@ class AudioReader:
 
     def _read(self, samples: int) -> Samples:
         """Exactly `samples` samples, fewer only at the end."""
-        parts = [np.zeros((self.channels, 0), np.float32)]
+        parts = [np.zeros((self._backend.channels, 0), np.float32)]
         while samples > 0:
             try:
                 part = self._backend.read(samples)
@@ -103,18 +114,46 @@ class AudioReader:
         self.close()
 
 
-def open_audio(source: str | os.PathLike[str] | BinaryIO) -> AudioReader:
-    """Open a path, "-" for standard input, or a binary file object (which stays open after `close`).
+@dataclass(frozen=True)
+class RawFormat:
+    """Samples without a header, interleaved: their rate in Hz, how many channels, and the name of their type."""
 
-    Reads WAV (PCM, float, RF64), FLAC, Ogg Vorbis and Opus, MP3, AIFF, CAF, AU and whatever else the installed
-    libsndfile knows. WAV streams straight from a pipe, with or without a known length; other formats that come through
-    a pipe are first copied to a temporary file. Raises `AudioError` if there is no such file or it is no audio.
+    sample_rate: int
+    channels: int = 1
+    format: str = "s16le"
+
+    def __post_init__(self) -> None:
+        if self.format not in RAW_FORMATS:
+            raise OptionError(f"there are no raw samples {self.format!r}; possible are {', '.join(RAW_FORMATS)}")
+
+    @property
+    def layout(self) -> WavLayout:
+        """As a WAV file of open length would describe it."""
+        return WavLayout(self.sample_rate, self.channels, *RAW_FORMATS[self.format], None)
+
+
+def open_audio(
+    source: str | os.PathLike[str] | BinaryIO, raw: RawFormat | None = None, channels: int | None = None
+) -> AudioReader:
+    """Open audio of any kind.
+
+    WAV (PCM, float, RF64), FLAC, Ogg Vorbis and Opus, MP3, AIFF, CAF, AU and whatever else the installed libsndfile
+    knows are read, and what ffmpeg knows, where it is installed. WAV streams straight from a pipe, with or without a
+    known length; other formats that come through a pipe are first copied to a temporary file.
+
+    Args:
+        source: A path, "-" for standard input, or a binary file object, which stays open after `close`.
+        raw: What the samples are, if they have no header.
+        channels: 1 folds all channels into one, 2 folds more than two into two; None takes one or two as they are.
+
+    Raises:
+        AudioError: There is no such file, or it is not audio that can be read and coded.
     """
     name, stream, seekable = _open_stream(source)
     backend: Backend | None = None
     try:
-        backend = _open_backend(name, stream, source, seekable)
-        return AudioReader(name, backend)
+        backend = _open_backend(name, stream, source, seekable, raw)
+        return AudioReader(name, backend, channels)
     except BaseException as error:
         if backend is not None:
             backend.close()
@@ -153,7 +192,9 @@ def _open_path(path: str) -> BinaryIO:
         raise AudioError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _open_backend(name: str, stream: BinaryIO, source: object, seekable: bool) -> Backend:
+def _open_backend(name: str, stream: BinaryIO, source: object, seekable: bool, raw: RawFormat | None) -> Backend:
+    if raw is not None:
+        return WavSource(name, stream, raw.layout, None)
     if not seekable:
         return _from_pipe(name, stream)
     is_path = isinstance(source, (str, os.PathLike)) and os.fspath(source) != "-"

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nac.audio.common import Samples
+from nac.audio.resample import Resampler
 from nac.audio.sndfile import SndfileSink
+from nac.audio.tags import Tags, write_tags
 from nac.audio.wav import wav_header
 from nac.errors import AudioError
 from nac.files import NewFile, standard_output
@@ -28,6 +30,11 @@ _FORMATS = {
 }
 _EXTENSIONS = {"wave": "wav", "aif": "aiff", "oga": "ogg", "snd": "au", **{name: name for name in _FORMATS}}
 _SUBTYPES = {"pcm16": "PCM_16", "pcm24": "PCM_24", "float": "FLOAT"}
+# Rates in Hz that these formats have; others are converted to the next higher one.
+_RATES = {
+    "OPUS": (8000, 12000, 16000, 24000, 48000),
+    "MPEG_LAYER_III": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+}
 _WIDTHS = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 # Sizes in a WAV header are 32 bits, and the outer one counts the header too.
 _MAX_WAV = 0xFFFFFFFF - 1024
@@ -47,6 +54,10 @@ class AudioWriter:
     nor clipped). `frames`, the number of samples to come if known, lets a pipe carry a complete WAV header and chooses
     RF64 for what does not fit into 4 GiB; files of unknown length change over by themselves.
 
+    Opus and MP3 know certain sample rates only; others are converted to the next higher one. What is beyond full scale
+    is counted: `clipped` values of all channels, the largest being `peak`; `gain` is applied before. `tags` go into
+    FLAC, Ogg and MP3 files.
+
     As a context manager it closes on success and removes the unfinished file on any exception.
     Raises `AudioError` for what cannot be written, be it an option or a full disk; `BrokenPipeError` if nobody reads.
     """
@@ -59,6 +70,8 @@ class AudioWriter:
         format: str | None = None,
         subtype: str | None = None,
         frames: int | None = None,
+        gain: float = 1.0,
+        tags: Tags = (),
     ) -> None:
         path = os.fspath(target)
         self.name = "standard output" if path == "-" else path
@@ -72,6 +85,12 @@ class AudioWriter:
                 raise AudioError(f"{name} cannot hold {subtype} samples; wav and aiff can")
             kind = _SUBTYPES[subtype]
         self.channels, self.samples = channels, 0
+        self.clipped, self.peak = 0, 0.0
+        self._gain, self._tags, self._container = np.float32(gain), tags, container
+        self._resampler: Resampler | None = None
+        if kind in _RATES and sample_rate not in _RATES[kind]:
+            rate = min((rate for rate in _RATES[kind] if rate > sample_rate), default=_RATES[kind][-1])
+            self._resampler, sample_rate = Resampler(sample_rate, rate, channels), rate
         self._kind = kind
         # AIFF has 32-bit sizes and no way out; the other formats have wider ones or need none.
         self._limit = _MAX_WAV // (channels * _WIDTHS[kind]) if name == "aiff" else None
@@ -96,8 +115,9 @@ class AudioWriter:
         """Append `[channels, n]` samples, full scale -1..1."""
         if samples.ndim != 2 or samples.shape[0] != self.channels:
             raise AudioError(f"expected samples of shape [{self.channels}, n], got {list(samples.shape)}")
+        samples = samples * self._gain if self._gain != 1 else samples
         try:
-            self._sink.write(_stored(samples, self._kind))
+            self._sink.write(self._prepared(samples if self._resampler is None else self._resampler.push(samples)))
         except BaseException as error:
             self.abort()
             self._raise(error)
@@ -106,11 +126,22 @@ class AudioWriter:
             self.abort()
             raise AudioError(f"{self.name} passes the 4 GiB that AIFF can hold; write wav, flac or caf instead")
 
+    def _prepared(self, samples: Samples) -> npt.NDArray[Any]:
+        if self._kind != "FLOAT" and samples.size:
+            sizes = np.abs(samples)
+            self.peak = max(self.peak, float(np.nan_to_num(sizes.max())))
+            self.clipped += int(np.count_nonzero(sizes > 1))
+        return _stored(samples, self._kind)
+
     def close(self) -> None:
         """Finish the file and give it its name."""
         try:
+            if self._resampler is not None:
+                self._sink.write(self._prepared(self._resampler.flush()))
             self._sink.finish()
             if self._new is not None:
+                if self._tags:
+                    write_tags(self._new.file, self._container, self._tags)
                 self._new.commit()
         except BaseException as error:
             self._discard()

@@ -56,6 +56,8 @@ def run_all(
 
 
 def _is_ready(job: Job, force: bool, skip_existing: bool) -> bool:
+    if job.conflict:
+        raise NacError(job.conflict)
     return is_free([job.source], job.target, force=force, skip_existing=skip_existing)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from nac.cli.progress import progress
 from nac.errors import OptionError
 from nac.extensions import AUDIO_EXTENSIONS, NAC_EXTENSIONS
 from nac.files import is_special
+from nac.times import show_time
 
 if TYPE_CHECKING:
     from nac.codec import DecodeReport
@@ -29,7 +31,13 @@ FORMATS = ["wav", "flac", "aiff", "ogg", "opus", "mp3", "caf", "au", "w64"]
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [OUTPUT]")
 @click.option("--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), help="Format of the audio file.")
 @click.option("--float", "float_", is_flag=True, help="Write 32-bit float samples instead of 16-bit ones.")
+@click.option("--bits", type=click.Choice(["16", "24"]), help="Bits of integer samples [default: 16].")
+@click.option(
+    "--headroom", type=click.FloatRange(0, 60), default=0, metavar="DB", help="Lower the sound, instead of clipping it."
+)
+@options.tags_option("title, artist and the like, which FLAC, Ogg and MP3 files get otherwise")
 @click.option("--start", callback=options.seconds, default="0", metavar="TIME", help="Begin here: 90, or 1:30.")
+@click.option("--end", callback=options.seconds, metavar="TIME", help="End here.")
 @click.option("--duration", callback=options.seconds, metavar="TIME", help="Decode this much: 10, or 0:10.")
 @options.output_options
 @options.model_options
@@ -37,7 +45,11 @@ def decode(
     inputs: tuple[str, ...],
     format_: str | None,
     float_: bool,
+    bits: str | None,
+    headroom: float,
+    no_tags: bool,
     start: float,
+    end: float | None,
     duration: float | None,
     output: str | None,
     force: bool,
@@ -50,9 +62,10 @@ def decode(
 ) -> int:
     """Make audio files of .nac files, at their original sample rate and length.
 
-    The format follows from OUTPUT's extension or --format; without either it is WAV, 16 bits. Without OUTPUT the
-    result lies beside the input. A folder stands for all .nac files in it; its tree is mirrored in the folder given
-    with -o. "-" is standard input or output (WAV). Damaged parts are reported with their times, and exit code 3.
+    The format follows from OUTPUT's extension or --format; without either it is WAV, 16 bits. Values beyond full scale
+    are clipped, and counted. Without OUTPUT results lie beside their inputs. A folder stands for all .nac files in it;
+    its tree is mirrored in the folder given with -o. "-" is standard input or output (WAV). Damaged parts are reported
+    with their times, and exit code 3.
 
     \b
     Examples:
@@ -60,10 +73,19 @@ def decode(
       nac decode talk.nac --start 1:30 --duration 10 clip.flac
       nac decode talk.nac - | aplay
     """
+    if end is not None:
+        if duration is not None:
+            raise OptionError("give --end or --duration, not both")
+        if end <= start:
+            raise OptionError("--end lies before --start")
+        duration = end - start
+    if bits is not None and float_:
+        raise OptionError("give --bits or --float, not both")
     suffix = "." + (format_ or "wav")
     jobs_to_do = plan(inputs, output, takes=NAC_EXTENSIONS, makes=AUDIO_EXTENSIONS, suffix=suffix)
     how = options.ModelOptions(model, device, threads)
-    task = DecodeTask(how, format_, "float" if float_ else None, start, duration, quiet)
+    subtype = "float" if float_ else None if bits is None else f"pcm{bits}"
+    task = DecodeTask(how, format_, subtype, start, duration, headroom, not no_tags, quiet)
     return run_all(jobs_to_do, task, jobs, force=force, skip_existing=skip_existing, quiet=quiet)
 
 
@@ -76,6 +98,8 @@ class DecodeTask:
     subtype: str | None
     start: float
     duration: float | None
+    headroom: float
+    with_tags: bool
     quiet: bool
 
     def begin(self) -> Callable[[Job], int]:
@@ -85,7 +109,7 @@ class DecodeTask:
         def work(job: Job) -> int:
             length = _length(job.source)
             if length is not None and self.start > 0 and self.start >= length:
-                raise OptionError(f"{job.source} ends at {options.show_time(length)}, before --start")
+                raise OptionError(f"{job.source} ends at {show_time(length)}, before --start")
 
             def total() -> float | None:
                 return self.duration if length is None else min(length - self.start, self.duration or length)
@@ -99,7 +123,11 @@ class DecodeTask:
                     start=self.start,
                     duration=self.duration,
                     progress=report,
+                    headroom=self.headroom,
+                    with_tags=self.with_tags,
                 )
+            if done.clipped and not self.quiet:
+                _report_clipping(job.target, done.clipped, done.peak)
             return _report_damage(job.source, done)
 
         return work
@@ -113,6 +141,15 @@ def _length(source: str) -> float | None:
 
     with open(source, "rb") as stream:
         return read_header(stream).duration
+
+
+def _report_clipping(target: str, clipped: int, peak: float) -> None:
+    over = 20 * math.log10(peak)
+    name = "standard output" if target == STDIO else target
+    echo_error(
+        f"{name}: {clipped:,} values beyond full scale, by {over:.1f} dB at most, were clipped; "
+        f"--headroom {math.ceil(over * 10) / 10:g} or --float would keep them"
+    )
 
 
 def _report_damage(source: str, report: DecodeReport) -> int:

@@ -12,10 +12,11 @@ from nac.cli import options
 from nac.cli.batch import run_all
 from nac.cli.guard import DAMAGED, FAILED, attribute_errors_to, describe, echo_error
 from nac.cli.jobs import STDIO, Job
-from nac.cli.paths import is_free, plan
+from nac.cli.paths import expanded, is_free, plan
 from nac.errors import NacError, OptionError
 from nac.extensions import NAC_EXTENSIONS
 from nac.files import standard_output
+from nac.times import show_time
 
 
 def _write(target: str, work: Callable[[str | BinaryIO], object]) -> None:
@@ -117,7 +118,7 @@ def trim(
     def work(place: str | BinaryIO) -> None:
         made = trim_file(options.source_of(source), place, start, end, tables)
         if not quiet and abs(made.start - start) > 0.0005:
-            echo_error(f"the part begins at {options.show_time(made.start)}, where a frame begins")
+            echo_error(f"the part begins at {show_time(made.start)}, where a frame begins")
 
     _write(target, work)
     return 0
@@ -190,6 +191,8 @@ def tag(files: tuple[str, ...], added: tuple[str, ...], removed: tuple[str, ...]
 def test(files: tuple[str, ...], quiet: bool) -> int:
     """Check every block of .nac files, without decoding them. Exit code 3 if a part of one is damaged.
 
+    A folder stands for all .nac files in it.
+
     \b
     Example:
       nac test *.nac
@@ -211,7 +214,7 @@ def test(files: tuple[str, ...], quiet: bool) -> int:
         elif not quiet:
             click.echo(f"{name}: intact, {report.intact_blocks:,} blocks")
 
-    return _each(files, work) or code
+    return _each(tuple(expanded(files, NAC_EXTENSIONS)), work) or code
 
 
 def _each(files: tuple[str, ...], work: Callable[[str], None]) -> int:

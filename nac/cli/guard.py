@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -69,6 +70,15 @@ class GuardedGroup(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)  # in the order of their use, not of the alphabet
 
+    #: The arguments as they were given.
+    _given: Sequence[str] = ()
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        """Run the command line, in any locale."""
+        survive_any_locale()
+        self._given = sys.argv[1:] if args is None else args
+        return super().main(args, *more, **options)
+
     def invoke(self, context: click.Context) -> Any:
         try:
             with _signals(), shown_warnings():
@@ -83,12 +93,25 @@ class GuardedGroup(click.Group):
         except (NacError, OSError, MemoryError) as error:
             echo_error(describe(error))
             code = code_of(error)
+        except click.NoSuchOption as error:
+            names = [text for text in self._given if text.startswith(error.option_name) and os.path.lexists(text)]
+            if names:
+                hint = f"{error.message} A name that begins with a dash goes behind two of them: -- {names[0]}"
+                raise click.UsageError(hint, error.ctx) from None
+            raise
         except KeyboardInterrupt:
             echo_error("interrupted")
             code = INTERRUPTED
         except Terminated:
             code = TERMINATED
         raise click.exceptions.Exit(code)
+
+
+def survive_any_locale() -> None:
+    """Let text that the terminal's encoding does not know be written as escapes instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _forget_stdout() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
 
 from nac.cli.guard import DAMAGED, FAILED, describe, echo_error
-from nac.cli.options import damage_line, printable, show_time, shown_name, source_of
+from nac.cli.options import damage_line, printable, shown_name, source_of
+from nac.cli.paths import expanded
 from nac.cli.weights import Weights, find_weights
 from nac.errors import NacError
+from nac.extensions import NAC_EXTENSIONS
 from nac.format.check import Report, check
 from nac.format.header import HOP, Metadata
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS
+from nac.times import show_time
 
 
 @click.command(short_help="Tell what .nac files hold and whether they are intact.")
@@ -21,7 +25,7 @@ from nac.format.layout import ENTROPY, ENTROPY_CODINGS
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line and file, for programs.")
 @click.option("--model", metavar="PATH", help="Weights file to compare with instead of the one in the package.")
 def info(files: tuple[str, ...], as_json: bool, model: str | None) -> int:
-    """Tell what .nac files hold, their true bit rate, and whether every block is intact.
+    """Tell what .nac files hold, their true bit rate, and whether every block is intact. A folder stands for all in it.
 
     Bit rates: nominal is what was asked for, of codes counts the bytes of the codes alone, of the file counts all of
     its bytes. The bandwidth is the highest frequency that is coded.
@@ -33,7 +37,7 @@ def info(files: tuple[str, ...], as_json: bool, model: str | None) -> int:
     """
     weights = find_weights(model)
     code = 0
-    for number, path in enumerate(files):
+    for number, path in enumerate(expanded(files, NAC_EXTENSIONS)):
         try:
             report = check(source_of(path))
         except (NacError, OSError) as error:
@@ -41,7 +45,7 @@ def info(files: tuple[str, ...], as_json: bool, model: str | None) -> int:
             code = FAILED
             continue
         if as_json:
-            click.echo(json.dumps({"file": path, **facts(report, weights)}, ensure_ascii=False))
+            click.echo(json.dumps({"file": path, **facts(report, weights)}, ensure_ascii=not is_utf8(path)))
         else:
             click.echo(("\n" if number else "") + shown_name(path))
             for name, value in describe_file(report, weights):
@@ -49,6 +53,12 @@ def info(files: tuple[str, ...], as_json: bool, model: str | None) -> int:
         if report.damage and code != FAILED:
             code = DAMAGED
     return code
+
+
+def is_utf8(path: str) -> bool:
+    """Whether standard output takes every letter as it is, and the path is text: JSON knows no other escapes."""
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    return encoding == "utf8" and path.isprintable()
 
 
 # 16-bit PCM, which everybody knows the size of.

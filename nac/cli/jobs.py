@@ -15,12 +15,21 @@ STDIO = "-"
 
 @dataclass(frozen=True)
 class Job:
-    """One input and its output; "-" is standard input or output. In a tree, the folder of the output is made."""
+    """One input and its output.
+
+    Attributes:
+        source: A path, or "-" for standard input.
+        target: A path, or "-" for standard output.
+        in_tree: Whether the folder of the output is made.
+        place: What a progress bar says in front of the name.
+        conflict: Why this job must not be done, in one line; empty if it may.
+    """
 
     source: str
     target: str
     in_tree: bool = False
     place: str = ""
+    conflict: str = ""
 
     @property
     def label(self) -> str:

@@ -14,6 +14,7 @@ import click
 from nac.cli.guard import echo_error
 from nac.errors import OptionError, WeightsError
 from nac.settings import ENTROPY_DEFAULT
+from nac.times import show_time
 
 if TYPE_CHECKING:
     from nac.codec import Codec
@@ -29,7 +30,7 @@ def seconds(context: click.Context, parameter: click.Parameter, value: str | Non
     try:
         return None if value is None else parse_time(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no time; write seconds (90), 1:30 or 1:02:03.5") from None
+        raise click.BadParameter(f"{value!r} is not a time; write seconds (90), 1:30 or 1:02:03.5") from None
 
 
 def parse_time(text: str) -> float:
@@ -48,29 +49,16 @@ def parse_time(text: str) -> float:
     return float(sum(value * 60.0**place for place, value in enumerate(reversed(values))))
 
 
-def show_time(seconds: float) -> str:
-    """Seconds as people read them, to the millisecond.
-
-    >>> show_time(83.4567), show_time(3723.5)
-    ('1:23.457', '1:02:03.500')
-    """
-    thousandths = round(seconds * 1000)
-    minutes, rest = divmod(thousandths, 60000)
-    hours, minutes = divmod(minutes, 60)
-    front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{front}:{rest // 1000:02}.{rest % 1000:03}"
-
-
 def snap_kbps(wanted: float, quiet: bool = False) -> int:
     """The bit rate that exists nearest to the wanted one (the lower of two), said on standard error if it differs.
 
-    Raises OptionError for what is no bit rate at all.
+    Raises OptionError for what is not a bit rate at all.
 
     >>> snap_kbps(6.5, quiet=True), snap_kbps(100, quiet=True)
     (6, 24)
     """
     if not (math.isfinite(wanted) and wanted > 0):
-        raise OptionError(f"{wanted} is no bit rate; whole numbers from {MIN_KBPS} to {MAX_KBPS} kbps are possible")
+        raise OptionError(f"{wanted} is not a bit rate; whole numbers from {MIN_KBPS} to {MAX_KBPS} kbps are possible")
     nearest = min(max(math.ceil(wanted - 0.5), MIN_KBPS), MAX_KBPS)
     if nearest != wanted and not quiet:
         echo_error(
@@ -85,7 +73,7 @@ def parse_tags(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise OptionError(f"{text!r} is no tag; write KEY=VALUE, for example TITLE=Rain")
+            raise OptionError(f"{text!r} is not a tag; write KEY=VALUE, for example TITLE=Rain")
         pairs.append((key, value))
     return tuple(pairs)
 
@@ -133,6 +121,11 @@ def entropy_option(default: str = "on" if ENTROPY_DEFAULT else "off") -> Callabl
     """The option that chooses between entropy coded and packed codes."""
     what = f"Entropy code the codes: smaller by about a sixth, without loss [default: {default}]."
     return click.option("--entropy/--no-entropy", default=None, help=what)
+
+
+def tags_option(what: str) -> Callable[[Verb], Verb]:
+    """The option that leaves out the tags of the input."""
+    return click.option("--no-tags", is_flag=True, help=f"Leave out {what}.")
 
 
 def tables_option(verb: Verb) -> Verb:

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from types import FrameType
 
-from nac.cli.guard import TERMINATED, shown_warnings
+from nac.cli.guard import TERMINATED, shown_warnings, survive_any_locale
 from nac.cli.jobs import Job, Outcome, Task, attempt
 from nac.errors import NacError
 
@@ -58,6 +58,7 @@ def _prepare(threads: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows is tidying up
         raise SystemExit(TERMINATED)
 
+    survive_any_locale()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)
     # Read by torch's thread pool when it is loaded; --threads overrules it.
