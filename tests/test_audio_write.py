@@ -247,11 +247,23 @@ def test_clear_refusals(tmp_path):
         AudioWriter(tmp_path / "a.flac", 24000, 1, subtype="float")
     with pytest.raises(AudioError, match="kind 'pcm12'"):
         AudioWriter(tmp_path / "a.wav", 24000, 1, subtype="pcm12")
-    with pytest.raises(AudioError, match="VORBIS cannot be written at 1000000 Hz"):
-        AudioWriter(tmp_path / "a.ogg", 1_000_000, 1)
+    with pytest.raises(AudioError, match="FLAC cannot be written at 10000000 Hz"):
+        AudioWriter(tmp_path / "a.flac", 10_000_000, 1)
     with pytest.raises(AudioError, match=r"shape \[2, n\]"), AudioWriter(tmp_path / "a.wav", 8000, 2) as writer:
         writer.write(signal(5, 1))
     assert os.listdir(tmp_path) == ["d.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "made"),
+    [("a.ogg", 1_000_000, 192_000), ("a.ogg", 200_000, 200_000), ("a.opus", 96_000, 48_000), ("a.mp3", 9_000, 11_025)],
+)
+def test_rates_that_a_format_does_not_have(tmp_path, name, rate, made):
+    t = np.arange(rate) / rate
+    save(tmp_path / name, np.sin(2 * np.pi * 440 * t).astype(np.float32)[None] * 0.5, rate)
+    y, found = load(tmp_path / name)
+    assert found == made and abs(y.shape[1] / found - 1) < 0.25
+    assert 0.25 < np.sqrt(np.mean(y[:, made // 4 : made // 2] ** 2)) < 0.45
 
 
 def test_format_is_chosen_by_name_or_option(tmp_path):

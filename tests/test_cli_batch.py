@@ -89,7 +89,7 @@ class TestPlan:
     def test_two_inputs_of_one_name_collide(self, here):
         (here / "music" / "x.wav").touch()
         jobs = plan(("music",), "out", takes=AUDIO_EXTENSIONS, makes=NAC_EXTENSIONS, suffix=".nac")
-        assert [job.conflict for job in jobs] == ["", "", "music/x.wav would become out/x.nac too, like music/x.mp3"]
+        assert [job.conflict for job in jobs] == ["", "music/x.wav would become out/x.nac too, like music/x.mp3", ""]
 
     def test_several_files_without_a_folder_go_beside_their_sources(self):
         assert encode_plan("a.wav", "b.flac") == [("a.wav", "a.nac"), ("b.flac", "b.nac")]

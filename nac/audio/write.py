@@ -35,6 +35,8 @@ _RATES = {
     "OPUS": (8000, 12000, 16000, 24000, 48000),
     "MPEG_LAYER_III": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
 }
+# Above, libvorbis cannot encode, and libsndfile crashes.
+_MAX_VORBIS_RATE = 200_000
 _WIDTHS = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 # Sizes in a WAV header are 32 bits, and the outer one counts the header too.
 _MAX_WAV = 0xFFFFFFFF - 1024
@@ -88,8 +90,7 @@ class AudioWriter:
         self.clipped, self.peak = 0, 0.0
         self._gain, self._tags, self._container = np.float32(gain), tags, container
         self._resampler: Resampler | None = None
-        if kind in _RATES and sample_rate not in _RATES[kind]:
-            rate = min((rate for rate in _RATES[kind] if rate > sample_rate), default=_RATES[kind][-1])
+        if (rate := _possible_rate(kind, sample_rate)) != sample_rate:
             self._resampler, sample_rate = Resampler(sample_rate, rate, channels), rate
         self._kind = kind
         # AIFF has 32-bit sizes and no way out; the other formats have wider ones or need none.
@@ -184,6 +185,14 @@ def format_of(path: str, format: str | None = None) -> str:
         told = f"there is no format {format!r}" if format else f"the name {path} does not tell an audio format"
         raise AudioError(f"{told}; possible are {', '.join(_FORMATS)}")
     return _EXTENSIONS[extension]
+
+
+def _possible_rate(kind: str, rate: int) -> int:
+    """The rate itself, or the one in Hz that takes its place in a format that does not have it."""
+    if kind == "VORBIS":
+        return rate if rate <= _MAX_VORBIS_RATE else 192_000
+    rates = _RATES.get(kind, (rate,))
+    return min((known for known in rates if known >= rate), default=rates[-1])
 
 
 class _Sink(Protocol):
