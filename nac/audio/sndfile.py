@@ -143,10 +143,6 @@ class SndfileSink:
         self._guarded = _Guarded(stream)
         # What an empty file of this format consists of where libsndfile makes none; None once samples came.
         self._empty: bytes | None = None
-        if format == "FLAC":
-            self._empty = _empty_flac(sample_rate, channels, 24 if subtype == "PCM_24" else 16)
-        elif subtype in ("OPUS", "MPEG_LAYER_III"):
-            self._empty = b""
         try:
             self._file: Any = _Sequential(self._guarded, "w", sample_rate, channels, subtype, format=format)
         except (soundfile.LibsndfileError, ValueError) as error:
@@ -155,6 +151,10 @@ class SndfileSink:
             raise AudioError(
                 f"{kind} cannot be written at {sample_rate} Hz with {channels} channel(s) ({_reason(error)})"
             ) from None
+        if format == "FLAC":
+            self._empty = _empty_flac(sample_rate, channels, 24 if subtype == "PCM_24" else 16)
+        elif subtype in ("OPUS", "MPEG_LAYER_III"):
+            self._empty = b""
 
     def write(self, samples: npt.NDArray[Any]) -> None:
         if len(samples):
