@@ -209,6 +209,7 @@ class Mixed:
         return 3 if name.startswith("damaged") else 0
 
 
+@pytest.mark.slow
 def test_processes_share_the_work(tmp_path, capsys):
     several = jobs(tmp_path, "a", "bad", "c", "damaged", "e")
     assert run_all(several, Mixed(), 2) == 1
@@ -235,6 +236,7 @@ class Threads:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processors", "processes", "threads", "given"),
     [(4, 2, 2, None), (5, 2, 2, None), (2, 0, 1, None), (1, 3, 1, None), (4, 2, 1, "1")],
@@ -264,12 +266,14 @@ def test_processors_are_those_that_may_be_used():
             os.sched_setaffinity(0, before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_process_that_is_killed_is_told(tmp_path):
     with pytest.raises(NacError, match="a process was killed"):
         run_all(jobs(tmp_path, "killed", "b"), Mixed(), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_all_processes_and_leave_nothing_behind(tmp_path, number):

@@ -60,6 +60,7 @@ def tone(path, samples=2400, rate=24_000, channels=1, **options):
 class TestNames:
     """All output of all verbs in any locale."""
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names there are Unicode")
     @pytest.mark.parametrize("encoding", ["utf-8:strict", "cp1252", "ascii:strict"])
     @pytest.mark.parametrize("arguments", [["info"], ["info", "--json"], ["test"], ["tag"]])
@@ -86,6 +87,7 @@ class TestNames:
 
 
 class TestParts:
+    @pytest.mark.slow
     @pytest.mark.parametrize("unknown", [False, True])
     def test_beyond_the_end_is_the_same_error_from_a_pipe_as_from_a_file(self, here, small_weights, unknown):
         tone("a.wav", 24_000)
@@ -295,6 +297,7 @@ class TestDecoding:
             assert soundfile.info(f"{bits}.flac").subtype == f"PCM_{bits}"
         assert run("decode", "a.nac", "x.wav", "--bits", "24", "--float").exit_code == 2
 
+    @pytest.mark.slow
     def test_what_is_beyond_full_scale_is_counted_and_headroom_keeps_it(self, here):
         """With the packaged model: that of the other tests is not loud enough."""
         soundfile.write("a.wav", speech_like(24_000) * 8, 24_000, "FLOAT")

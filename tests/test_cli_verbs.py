@@ -351,6 +351,7 @@ def process(*arguments, slow=False, **more):
     return subprocess.Popen([sys.executable, "-c", script, *arguments], **pipes)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_signals_leave_nothing_behind(here, number, code):
@@ -367,6 +368,7 @@ def test_signals_leave_nothing_behind(here, number, code):
     assert (here / "out.nac").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_from_pipe_to_pipe(here):
     path = write_audio(here / "in.wav")
     data, errors = process("encode", "-", "-").communicate(path.read_bytes(), timeout=60)
@@ -386,6 +388,7 @@ def test_a_wav_of_open_length_from_a_pipe(here):
         assert read_header(file).samples == 5000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_leaves_is_no_error_message(here, monkeypatch, unbuffered):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
@@ -398,6 +401,7 @@ def test_a_reader_that_leaves_is_no_error_message(here, monkeypatch, unbuffered)
     assert errors == b""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 def test_terminals_are_no_place_for_data(here):
     write_audio(here / "in.wav")

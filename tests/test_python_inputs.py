@@ -162,6 +162,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_can_use_a_codec_that_was_loaded_before(small_weights):
     """As multiprocessing, gunicorn and loaders of data make them. The threads of torch's pool stay behind."""

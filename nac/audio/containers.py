@@ -89,7 +89,7 @@ def _behind_id3(window: Window) -> int:
 
 
 def _with_ffmpeg(name: str, stream: BinaryIO, path: str | None, error: AudioError) -> Backend:
-    """A last try; raises the error that led here, with a hint if there is no ffmpeg, if it fails too."""
+    """A last try; raises the error that led here, with a hint if ffmpeg is missing, if it fails too."""
     if not has_ffmpeg():
         raise AudioError(f"{error}, or install ffmpeg, which nac then uses") from None
     try:

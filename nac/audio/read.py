@@ -124,7 +124,7 @@ class RawFormat:
 
     def __post_init__(self) -> None:
         if self.format not in RAW_FORMATS:
-            raise OptionError(f"there are no raw samples {self.format!r}; possible are {', '.join(RAW_FORMATS)}")
+            raise OptionError(f"{self.format!r} is not a type of raw samples; possible are {', '.join(RAW_FORMATS)}")
 
     @property
     def layout(self) -> WavLayout:

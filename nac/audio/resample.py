@@ -44,35 +44,35 @@ class Resampler:
         self._stream = None
         if rate_in != rate_out:
             self._stream = soxr.ResampleStream(rate_in, rate_out, channels, dtype="float32", quality=QUALITY)
-        self._taken = 0
-        self._given = 0
+        self._n_in = 0
+        self._n_out = 0
 
     def push(self, samples: Samples) -> Samples:
         """Take `[channels, n]` samples, n >= 0; return those that are ready, `[channels, m]`, m >= 0."""
         if samples.ndim != 2 or samples.shape[0] != self.channels:
             raise AudioError(f"expected samples of shape [{self.channels}, n], got {list(samples.shape)}")
-        self._taken += samples.shape[1]
+        self._n_in += samples.shape[1]
         if self._stream is None:
             return samples.astype(np.float32, copy=False)
         return self._convert(samples, last=False)
 
     def flush(self) -> Samples:
         """The rest of the output, `[channels, m]`; afterwards the resampler is ready for a new signal."""
-        total = resampled_length(self._taken, self.rate_in, self.rate_out)
+        total = resampled_length(self._n_in, self.rate_in, self.rate_out)
         rest = np.zeros((self.channels, 0), np.float32)
         if self._stream is not None and total > 0:
             # soxr rounds the length to the nearest sample; silence beyond the end makes sure that none is missing.
             silence = np.zeros((self.channels, self.rate_in // self.rate_out + 2), np.float32)
-            missing = total - self._given
+            missing = total - self._n_out
             rest = self._convert(silence, last=True)[:, :missing]
         if self._stream is not None:
             self._stream.clear()
-        self._taken = self._given = 0
+        self._n_in = self._n_out = 0
         return rest
 
     def _convert(self, samples: Samples, last: bool) -> Samples:
         assert self._stream is not None
         interleaved = np.ascontiguousarray(samples.T, dtype=np.float32)
         out = np.ascontiguousarray(self._stream.resample_chunk(interleaved, last=last).T)
-        self._given += out.shape[1]
+        self._n_out += out.shape[1]
         return out

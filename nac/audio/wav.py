@@ -161,7 +161,7 @@ def next_wav(stream: BinaryIO) -> tuple[WavLayout | None, int]:
     """Read what follows the samples of a WAV file: its other chunks, tags, and maybe one more WAV file.
 
     Returns:
-        The layout of that file, with the stream at its samples, or None; and how many bytes are none of all this.
+        The layout of that file, with the stream at its samples, or None; and how many bytes are something else.
 
     Raises:
         AudioError: One more file follows, but its header is broken.
@@ -226,11 +226,11 @@ class _Behind(io.RawIOBase):
 
 
 def wav_header(
-    sample_rate: int, channels: int, bits: int, *, is_float: bool, data_bytes: int | None, room: bool = False
+    sample_rate: int, channels: int, bits: int, *, is_float: bool, data_bytes: int | None, reserve_ds64: bool = False
 ) -> bytes:
     """The bytes before the samples; `data_bytes` None writes an open length.
 
-    With `room`, a chunk that readers skip keeps place for 64-bit sizes, so that the header keeps its length when the
+    With `reserve_ds64`, a chunk that readers skip holds the place of 64-bit sizes, so that the header keeps its length when the
     data turn out longer than 4 GiB and the file becomes RF64.
     """
     frame_bytes = channels * bits // 8
@@ -242,13 +242,13 @@ def wav_header(
     if is_float:
         count = UNKNOWN if data_bytes is None else min(data_bytes // frame_bytes, UNKNOWN)
         chunks += struct.pack("<4sII", b"fact", 4, count)
-    overhead = 4 + len(chunks) + 8 + (36 if room else 0)
+    overhead = 4 + len(chunks) + 8 + (36 if reserve_ds64 else 0)
     riff_size = UNKNOWN if data_bytes is None else overhead + data_bytes + data_bytes % 2
-    if room and data_bytes is not None and riff_size >= UNKNOWN:
+    if reserve_ds64 and data_bytes is not None and riff_size >= UNKNOWN:
         sizes = struct.pack("<QQQI", riff_size, data_bytes, data_bytes // frame_bytes, 0)
         start = struct.pack("<4sI4s4sI", b"RF64", UNKNOWN, b"WAVE", b"ds64", 28) + sizes
         return start + chunks + struct.pack("<4sI", b"data", UNKNOWN)
     start = struct.pack("<4sI4s", b"RIFF", min(riff_size, UNKNOWN), b"WAVE")
-    if room:
+    if reserve_ds64:
         start += struct.pack("<4sI", b"JUNK", 28) + bytes(28)
     return start + chunks + struct.pack("<4sI", b"data", UNKNOWN if data_bytes is None else min(data_bytes, UNKNOWN))

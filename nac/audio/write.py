@@ -82,7 +82,7 @@ class AudioWriter:
         lossy = not kind.startswith("PCM")
         if subtype is not None:
             if subtype not in _SUBTYPES:
-                raise AudioError(f"there are no samples of kind {subtype!r}; possible are {', '.join(_SUBTYPES)}")
+                raise AudioError(f"{subtype!r} is not a type of samples; possible are {', '.join(_SUBTYPES)}")
             if lossy or (name == "flac" and subtype == "float"):
                 raise AudioError(f"{name} cannot hold {subtype} samples; wav and aiff can")
             kind = _SUBTYPES[subtype]
@@ -182,7 +182,7 @@ def format_of(path: str, format: str | None = None) -> str:
     if format is None and not extension and (path == "-" or os.path.exists(path)):
         return "wav"
     if extension not in _EXTENSIONS:
-        told = f"there is no format {format!r}" if format else f"the name {path} does not tell an audio format"
+        told = f"{format!r} is not an audio format" if format else f"the name {path} does not tell an audio format"
         raise AudioError(f"{told}; possible are {', '.join(_FORMATS)}")
     return _EXTENSIONS[extension]
 
@@ -230,14 +230,16 @@ class _WavSink:
         self._layout = (sample_rate, channels, self._bits)
         expected = None if frames is None else frames * channels * self._bits // 8
         fits = expected is not None and expected <= _MAX_WAV
-        # A file that may outgrow 4 GiB keeps room for 64-bit sizes; all others get the shortest, plainest header.
-        self._room = seekable and not fits
+        # A file that may outgrow 4 GiB reserves the place of 64-bit sizes; all others get the shortest, plainest header.
+        self._reserves_ds64 = seekable and not fits
         self._written = 0
         self._stream.write(self._header(expected if fits and not seekable else None))
 
     def _header(self, data_bytes: int | None) -> bytes:
         rate, channels, bits = self._layout
-        return wav_header(rate, channels, bits, is_float=bits == 32, data_bytes=data_bytes, room=self._room)
+        return wav_header(
+            rate, channels, bits, is_float=bits == 32, data_bytes=data_bytes, reserve_ds64=self._reserves_ds64
+        )
 
     def write(self, samples: npt.NDArray[Any]) -> None:
         if self._bits == 24:
@@ -249,7 +251,7 @@ class _WavSink:
         if not self._seekable:
             self._stream.flush()  # somebody may be listening to the other end
         self._written += len(data)
-        if self._seekable and not self._room and self._written > _MAX_WAV:
+        if self._seekable and not self._reserves_ds64 and self._written > _MAX_WAV:
             raise AudioError("a WAV file announced as shorter than 4 GiB cannot grow beyond it")
 
     def finish(self) -> None:

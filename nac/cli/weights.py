@@ -1,4 +1,4 @@
-"""Who a weights file is, told from its header, without loading it."""
+"""Which weights a file holds, read from its header without loading them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from nac.errors import NacError
 
-# A header of a weights file is a few kilobytes; what claims more is none.
+# A header of a weights file is a few kilobytes; what claims more is something else.
 _MAX_HEADER = 16 << 20
 
 
@@ -23,7 +23,7 @@ class Weights:
 
 
 def read_weights_header(path: str | os.PathLike[str]) -> Weights | None:
-    """Fingerprint and generation of a safetensors file; None if it is no weights file of nac.
+    """Fingerprint and generation of a safetensors file; None if it is not a weights file of nac.
 
     The file begins with the length of a JSON text (8 bytes, little-endian) and that text.
     """
