@@ -230,8 +230,8 @@ def wav_header(
 ) -> bytes:
     """The bytes before the samples; `data_bytes` None writes an open length.
 
-    With `reserve_ds64`, a chunk that readers skip holds the place of 64-bit sizes, so that the header keeps its length when the
-    data turn out longer than 4 GiB and the file becomes RF64.
+    With `reserve_ds64`, a chunk that readers skip holds the place of 64-bit sizes, so that the header keeps its
+    length when the data turn out longer than 4 GiB and the file becomes RF64.
     """
     frame_bytes = channels * bits // 8
     tag = _FLOAT if is_float else _PCM

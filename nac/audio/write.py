@@ -230,7 +230,7 @@ class _WavSink:
         self._layout = (sample_rate, channels, self._bits)
         expected = None if frames is None else frames * channels * self._bits // 8
         fits = expected is not None and expected <= _MAX_WAV
-        # A file that may outgrow 4 GiB reserves the place of 64-bit sizes; all others get the shortest, plainest header.
+        # A file that may outgrow 4 GiB reserves the place of 64-bit sizes; all others get the shortest header.
         self._reserves_ds64 = seekable and not fits
         self._written = 0
         self._stream.write(self._header(expected if fits and not seekable else None))
