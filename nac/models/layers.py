@@ -36,6 +36,47 @@ def with_past(layer: nn.Module, x: Tensor, steps: int, state: State | None) -> T
     return x
 
 
+class Delay(nn.Module):
+    """Hands on what it is given some steps later; silence comes first."""
+
+    def __init__(self, steps: int) -> None:
+        """`steps` is at least 1."""
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, x: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, time, channels]` to the same shape."""
+        return with_past(self, x, self.steps, state)[:, : x.shape[1]]
+
+
+class OverlapAdd(nn.Module):
+    """Sum of frames that begin `hop` samples apart.
+
+    Each sample is the sum of the same terms in the same order however the frames are cut into calls.
+    """
+
+    def __init__(self, size: int, hop: int) -> None:
+        """`size` is a frame's length in samples."""
+        super().__init__()
+        self.size, self.hop = size, hop
+
+    def forward(self, frames: Tensor, state: State | None = None) -> Tensor:
+        """`[batch, frames, channels, size]` to `[batch, frames · hop, channels]`.
+
+        A frame's first samples come with it, the last ones, which later frames add to, with these.
+        """
+        batch, count, channels, _ = frames.shape
+        parts = -(-self.size // self.hop)
+        padded = F.pad(frames, (0, parts * self.hop - self.size))
+        both = with_past(self, padded.flatten(2), parts - 1, state)
+        both = both.view(batch, parts - 1 + count, channels, parts, self.hop)
+        out = both[:, parts - 1 :, :, 0]
+        for part in range(1, parts):
+            first = parts - 1 - part
+            out = out + both[:, first : first + count, :, part]
+        return out.transpose(2, 3).reshape(batch, count * self.hop, channels)
+
+
 def activation(name: str, channels: int) -> nn.Module:
     """Make an activation.
 

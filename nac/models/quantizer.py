@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nac.models.config import ModelConfig
 
@@ -39,26 +40,24 @@ class SearchCodebook:
         return cls(vectors.contiguous(), torch.cat([norms[None], torch.ones_like(norms)[None], -2 * vectors.T]))
 
 
-class ResidualQuantizer(nn.Module):
-    """Residual vector quantizer with truncatable codes.
+class ResidualCodebooks(nn.Module):
+    """Codebooks of residual vector quantization, whose codes can be truncated.
 
     Attributes:
-        codebooks: `[n_codebooks, size, latent]`; dimensions that a codebook does not code are zero. Without a gradient
-            unless training asks for one: k-means and running means set them otherwise.
+        codebooks: `[n_codebooks, size, dim]`. Without a gradient unless training asks for one: k-means and running
+            means set them otherwise.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, n_codebooks: int, size: int, dim: int) -> None:
         """All codebooks start at zero."""
         super().__init__()
-        self.config = config
-        codes = torch.zeros(config.codebooks, config.codebook_size, config.latent_dim)
-        self.codebooks = nn.Parameter(codes, requires_grad=False)
+        self.codebooks = nn.Parameter(torch.zeros(n_codebooks, size, dim), requires_grad=False)
         self._prepared: dict[int, SearchCodebook] = {}
         self._prepared_version: tuple[int, int] = (0, 0)
 
     def stage(self, index: int) -> Tensor:
-        """Codebook `index`, `[size, dim]`, in the dimensions that it codes."""
-        return self.codebooks[index, :, : self.config.codebook_dim(index)]
+        """Codebook `index`, `[size, dim]`, in the dimensions that it codes: the first ones, or all."""
+        return self.codebooks[index]
 
     def search_codebooks(self, n_codebooks: int) -> list[SearchCodebook]:
         """The first codebooks, prepared for the search: when first needed, and again after they have changed."""
@@ -71,20 +70,25 @@ class ResidualQuantizer(nn.Module):
                 self._prepared[index] = SearchCodebook.from_vectors(self.stage(index))
         return [self._prepared[index] for index in range(n_codebooks)]
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor, first: int = 0) -> Tensor:
         """Dequantize codes.
 
         Args:
             codes: `[batch, n_codebooks, frames]`; a code of −1 adds nothing.
+            first: number of the codebook of the first codes.
 
         Returns:
-            The latent, `[batch, frames, latent]`.
+            `[batch, frames, dim]`.
         """
-        out = self.codebooks.new_zeros(codes.shape[0], codes.shape[2], self.config.latent_dim)
-        for index in range(codes.shape[1]):
-            code = codes[:, index].long()
-            out = out + self.codebooks[index][code.clamp(min=0)] * (code >= 0)[..., None]
-        return out
+        batch, count, frames = codes.shape
+        _, size, dim = self.codebooks.shape
+        starts = torch.arange(first, first + count, device=codes.device) * size
+        rows = codes.long().transpose(1, 2) + starts
+        given = codes.transpose(1, 2) >= 0
+        used = given.sum(2).flatten()
+        # Adds up the rows of each frame one by one, in their order, so that less codes give the same partial sums.
+        out = F.embedding_bag(rows[given], self.codebooks.flatten(0, 1), used.cumsum(0) - used, mode="sum")
+        return out.view(batch, frames, dim)
 
     @torch.no_grad()
     def encode(
@@ -93,7 +97,7 @@ class ResidualQuantizer(nn.Module):
         """Quantize a latent.
 
         Args:
-            latent: `[frames, latent]`.
+            latent: `[frames, dim]`.
             n_codebooks: how many codebooks to use, from the first on.
             beam: paths kept by the search.
             commit_points: numbers of codebooks after which only the best path goes on.
@@ -102,6 +106,19 @@ class ResidualQuantizer(nn.Module):
             Codes `[frames, n_codebooks]`.
         """
         return beam_search(latent, self.search_codebooks(n_codebooks), beam, commit_points)[0]
+
+
+class ResidualQuantizer(ResidualCodebooks):
+    """Residual vector quantizer of the latent; dimensions that a codebook does not code are zero in it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """All codebooks start at zero."""
+        super().__init__(config.codebooks, config.codebook_size, config.latent_dim)
+        self.config = config
+
+    def stage(self, index: int) -> Tensor:
+        """Codebook `index`, `[size, dim]`, in the dimensions that it codes."""
+        return self.codebooks[index, :, : self.config.codebook_dim(index)]
 
 
 def beam_search(
