@@ -1,0 +1,94 @@
+"""The decoder of the voice model: pitch and codes of frames to samples."""
+
+import torch
+from torch import Tensor, nn
+
+from nac.models.layers import Delay, State
+from nac.models.voice.config import VoiceConfig
+from nac.models.voice.contour import PitchContour, PulseTrain
+from nac.models.voice.control import ControlNetwork, pitch_features
+from nac.models.voice.low_band import LowBand
+from nac.models.voice.quantizer import EnvelopeQuantizer
+from nac.models.voice.refinement import Refinement
+from nac.models.voice.spectrum import EnvelopeSpectrum
+from nac.models.voice.synthesis import SourceFilter
+from nac.models.voice.timing import FRAMES, HOP, STEP
+
+
+class VoiceDecoder(nn.Module):
+    """Codes to samples, one hop late.
+
+    A frame describes a hop. With it, the synthesis is complete up to the centre of the hop's last step, 60 samples
+    before its end; a spectrum of the refinement begins with whole steps, which costs 60 more, and overlaps with later
+    ones over 360. So a frame completes the hop before the one that it describes.
+    """
+
+    #: Samples from the end of the hop that a frame describes back to the end of what it completes.
+    DELAY = HOP
+
+    def __init__(self, config: VoiceConfig, codebook_size: int) -> None:
+        """Without what is fitted on speech, see the parts, a vocoder of silence.
+
+        Args:
+            config: the shape of the voice model.
+            codebook_size: vectors in each codebook.
+        """
+        super().__init__()
+        self.config = config
+        self.quantizer = EnvelopeQuantizer(config, codebook_size)
+        self.spectrum = EnvelopeSpectrum(config)
+        self.low_band = LowBand(config, codebook_size)
+        self.contour = PitchContour()
+        self.pulses = PulseTrain()
+        self.control = ControlNetwork(config)
+        self.source_filter = SourceFilter(config)
+        self.refinement = Refinement(config)
+        # A spectrum of the refinement ends with a whole step, of which the synthesis lacks its second half.
+        self.late_synthesis = Delay(STEP // 2)
+        self.late_low_band = Delay(STEP)
+        self.late_curves, self.late_conditions, self.late_counts = (Delay(1) for _ in range(3))
+
+    def forward(self, halves: Tensor, codes: Tensor, noise: Tensor, state: State | None = None) -> Tensor:
+        """Decode.
+
+        Args:
+            halves: f0 of the frames' halves in Hz, 0 where unvoiced, `[batch, frames, 2]`.
+            codes: of envelope and low bands, `[batch, n_codebooks, frames]`, −1 for none. A frame without any has no
+                sound of its own.
+            noise: of a power of 1, `[batch, frames + 1, hop]`: of the frames and of the one after them.
+            state: of the stream that the frames continue; None: silence came before.
+
+        Returns:
+            `[batch, frames · hop]`: the hops before the ones that the frames describe.
+        """
+        n_envelope = self.config.envelope_codebooks
+        envelope, low = codes[:, :n_envelope], codes[:, n_envelope:]
+        n_used, n_low = (envelope >= 0).sum(1), (low >= 0).sum(1)
+
+        f0 = self.contour(halves, state)
+        pitch = pitch_features(f0)
+        latent, core = self.quantizer.decode(envelope, state)
+        linear = self.quantizer.to_curves(latent)
+        correction, hidden = self.control(latent, core, pitch, n_used, state)
+        bands, aperiodicity = (linear + correction).tensor_split([self.config.n_bands], -1)
+        curves = torch.cat([bands, aperiodicity.clamp(0, 1)], -1)
+
+        noise = torch.cat([noise[:, :-1], noise[:, 1:, :STEP]], 2)
+        source = torch.stack([self.pulses(f0, state), noise], 3)
+        heard = (n_used > 0)[..., None, None]
+        voiced = (f0 > 0).flatten(1)
+        parts = self.source_filter(curves, voiced, source * heard, self.spectrum, state)
+        coefficients = self.low_band.decode(low, self.low_band.scale(linear, self.spectrum))
+        coded = self.low_band.synthesise(coefficients, state)[..., None]
+        streams = torch.cat([self.late_synthesis(parts, state), self.late_low_band(coded, state)], 2)
+
+        conditions = self.refinement.condition(hidden, pitch, n_low, state)
+        counts = n_low.repeat_interleave(FRAMES, 1)[..., None]
+        out: Tensor = self.refinement(
+            streams,
+            self.late_curves(curves, state),
+            self.late_conditions(conditions, state),
+            self.late_counts(counts, state)[..., 0],
+            state,
+        )
+        return out
