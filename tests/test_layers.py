@@ -8,7 +8,7 @@ import pytest
 
 #: From the bottom up: a part may import its own layer's parts, unless these are independent, and all layers below.
 LAYERS = (
-    ("arrays", "config", "errors", "extensions", "files", "settings", "synthetic"),
+    ("arrays", "config", "errors", "extensions", "files", "settings", "synthetic", "times"),
     ("audio", "format", "models", "packaged"),
     ("codec", "stream", "verify"),
     ("evaluation",),
