@@ -19,6 +19,7 @@ import torch
 
 from nac.arrays import Samples
 from nac.audio import AudioReader, AudioWriter, RawFormat, Resampler, as_samples, open_audio
+from nac.block_decoder import DecodeReport
 from nac.errors import OptionError
 from nac.files import NewFile, is_special, standard_output
 from nac.format.blocks import patch_samples
@@ -28,7 +29,7 @@ from nac.models.streaming import FrameDecoder, FrameEncoder
 from nac.models.weights import load_model
 from nac.packaged import default_weights
 from nac.settings import Tags, as_sample_rate, beam_width, codebooks_for
-from nac.stream import DecodeReport, StreamDecoder, StreamEncoder
+from nac.stream import StreamDecoder, StreamEncoder
 from nac.times import show_time
 from nac.verify import Verifier
 
@@ -147,10 +148,9 @@ class Codec:
             WeightsError: it was made with other weights.
         """
         stream = io.BytesIO(data)
-        decoder = StreamDecoder(self, read_header(stream))
+        decoder = StreamDecoder(self)
         pieces = list(decoder.read(stream))
-        empty = np.zeros((decoder.metadata.channels, 0), np.float32)
-        return np.concatenate([empty, *pieces], 1), decoder.metadata.sample_rate
+        return np.concatenate(pieces, 1), decoder.metadata.sample_rate
 
     def encode_codes(
         self, audio: Any, sample_rate: int, kbps: int = 6, effort: str | int = "default"

@@ -1,66 +1,30 @@
-"""Audio to the bytes of a `.nac` file, and blocks of a file to audio, piece by piece in constant memory."""
+"""Audio to the bytes of a `.nac` file, and such bytes to audio, piece by piece in constant memory."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from nac.arrays import Samples
 from nac.audio import Resampler, as_samples
-from nac.errors import AudioError, WeightsError
-from nac.format.blocks import Block, BlockReader, BlockWriter, Damage
+from nac.block_decoder import BlockDecoder, DecodeReport, LoadedModel, check_weights
+from nac.errors import AudioError, OptionError
+from nac.format.blocks import BlockReader, BlockWriter
 from nac.format.entropy.tables import TableLibrary, has_tables, tables_beside, tables_field
-from nac.format.header import Metadata, pack_header
+from nac.format.header import Metadata, header_bytes, pack_header, read_header
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames, split_codebooks
 from nac.format.scan import is_seekable
-from nac.models.model import NacModel
-from nac.models.streaming import CodedFrames, FrameDecoder, FrameEncoder
+from nac.models.streaming import CodedFrames, FrameEncoder
 from nac.packaged import table_library
 from nac.settings import ENTROPY_DEFAULT, Tags, as_sample_rate, as_tags, beam_width, codebooks_for
 
 #: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
 PREROLL = 32
-#: Frames concealed at a time.
-CONCEALED = 500
 #: Blocks read ahead in a file that is decoded to its end.
 AHEAD = 255
-#: Most seconds that are concealed where the end of a file is missing; if more is, the sound ends where the file does.
-MISSING_END = 60
-
-
-class LoadedModel(Protocol):
-    """The attributes of a `nac.Codec` that streams use."""
-
-    model: NacModel
-    fingerprint: int
-    path: Path
-
-
-@dataclass
-class DecodeReport:
-    """Result of decoding.
-
-    Attributes:
-        metadata: of the file.
-        samples: per channel, that were decoded.
-        damage: what was lost.
-    """
-
-    metadata: Metadata
-    samples: int = 0
-    #: Values beyond full scale that were clipped in the audio file, of all channels, and the largest one.
-    clipped: int = 0
-    peak: float = 0.0
-    damage: list[Damage] = field(default_factory=list)
-
-    @property
-    def damaged_times(self) -> list[tuple[float, float]]:
-        """(start, end) of each stretch of lost audio, in seconds of the whole file."""
-        return [item.seconds(self.metadata.frame_rate) for item in self.damage if item.frames]
 
 
 class StreamEncoder:
@@ -185,72 +149,134 @@ class StreamEncoder:
 
 
 class StreamDecoder:
-    """Blocks of a `.nac` file in, samples `[channels, n]` at the original sample rate out."""
+    """Bytes of a `.nac` file in, samples `[channels, n]` at the original sample rate out, whatever the cut.
 
-    def __init__(self, codec: LoadedModel, metadata: Metadata) -> None:
+    Where the header does not state the length, the last 20 ms are held back until the end block has told how many of
+    them are padding.
+
+    >>> import nac
+    >>> codec = nac.Codec.load()
+    >>> data = codec.encode(np.zeros(8_000, np.float32), 16_000)
+    >>> stream = StreamDecoder(codec)
+    >>> parts = [stream.push(data[:100]), stream.push(data[100:]), stream.flush()]
+    >>> sum(part.shape[1] for part in parts), stream.metadata.sample_rate
+    (8000, 16000)
+
+    """
+
+    def __init__(self, codec: LoadedModel, metadata: Metadata | None = None) -> None:
         """A decoder for one file.
 
         Args:
             codec: the loaded model.
-            metadata: of the file.
+            metadata: of the file, if its header has been read already: the bytes then begin with the first block.
 
         Raises:
             WeightsError: the file was made with other weights.
         """
-        config = codec.model.config
-        if metadata.fingerprint != codec.fingerprint:
-            raise WeightsError(
-                f"the file was made with other weights: model {metadata.model!r}, fingerprint "
-                f"{metadata.fingerprint:08x}; these are {config.name!r}, {codec.fingerprint:08x}. "
-                "Give the right ones with --model"
-            )
-        if (metadata.frame_rate, metadata.bits) != (
-            config.frame_rate,
-            config.bits,
-        ) or metadata.codebooks > config.codebooks:
-            raise WeightsError("the file's frames are not of the kind that these weights make; it is damaged or new")
-        self.metadata = metadata
-        self._model = codec.model
-        self._tables = table_library(codec.path)
-        self.report = DecodeReport(metadata)
-        self._cut_short = False
-        #: Samples of the whole file, once `read` has come to its end.
-        self.length = 0
-        self._start(0)
+        self._codec = codec
+        self._header = b""  # what has come of it
+        self._metadata: Metadata | None = None
+        self._given = 0
+        self._ended = False
+        if metadata is not None:
+            self._begin(metadata)
 
-    def _start(self, first_frame: int) -> None:
-        self._frames = FrameDecoder(self._model, self.metadata.channels, first_frame)
-        self._resampler = Resampler(self._model.config.sample_rate, self.metadata.sample_rate, self.metadata.channels)
-        #: Samples still to be returned, where that is known.
-        self._remaining = self.metadata.samples
-        if self._remaining is not None:
-            self._remaining -= first_frame * self.metadata.sample_rate // self.metadata.frame_rate
+    @property
+    def metadata(self) -> Metadata:
+        """What the header says.
 
-    def push(self, item: Block | Damage) -> Samples:
-        """Decode a block, or conceal its loss; return the samples that are ready."""
-        if isinstance(item, Damage):
-            self.report.damage.append(item)
-            return self._out(self._frames.conceal(item.frames))
-        return self._out(self._frames.push(item.codes))
+        Raises:
+            OptionError: it is not known before enough bytes have come: see `begun`.
+        """
+        if self._metadata is None:
+            raise OptionError("the header of the stream has not come yet: push more of it first")
+        return self._metadata
+
+    @property
+    def length(self) -> int:
+        """Samples per channel, from the start of the file to where decoding has come: in the end, those of the file."""
+        return self._given
+
+    @property
+    def begun(self) -> bool:
+        """Whether the whole header has come, so that the metadata are known."""
+        return self._metadata is not None
+
+    @property
+    def report(self) -> DecodeReport:
+        """What was lost so far. Raises OptionError before the header has come."""
+        _ = self.metadata
+        return self._decoder.report
+
+    def _begin(self, metadata: Metadata) -> None:
+        check_weights(self._codec, metadata)
+        self._metadata = metadata
+        # The most that the end block can take away: what the last frame is padded with, and what rounding adds.
+        rate = metadata.sample_rate
+        self._hold = -(-rate // metadata.frame_rate) - (-rate // self._codec.model.config.sample_rate) + 1
+        self._tables = table_library(self._codec.path)
+        self._held: Samples = np.zeros((metadata.channels, 0), np.float32)
+        self._decoder = BlockDecoder(self._codec, metadata)
+        self._reader = BlockReader(None, metadata, AHEAD, self._tables)
+
+    def push(self, data: bytes) -> Samples:
+        """Add bytes.
+
+        Args:
+            data: any number of them.
+
+        Returns:
+            The samples that are ready, maybe none: float32 `[channels, n]`, full scale 1. Before the header is
+            complete, and the number of channels known, `[1, 0]`.
+
+        Raises:
+            FormatError: this is not a `.nac` file that can be read. Damaged blocks are in the report instead.
+            WeightsError: it was made with other weights.
+            OptionError: the end has been told already.
+        """
+        if self._ended:
+            raise OptionError("the stream has been flushed: begin another decoder for another file")
+        try:
+            self._feed(bytes(memoryview(data)))
+        except TypeError:
+            raise OptionError(f"a decoder takes bytes, not {type(data).__name__}") from None
+        return self._joined(self._ready())
 
     def flush(self) -> Samples:
-        """Return the last samples, from the sample rate conversion."""
-        return self._cut(self._resampler.flush())
+        """Tell that this is the end; return the rest of the samples.
 
-    def _out(self, samples: Samples) -> Samples:
-        return self._cut(self._resampler.push(samples))
+        Raises:
+            FormatError: the file ends inside its header.
+        """
+        if self._metadata is None:
+            self._begin(read_header(io.BytesIO(self._header)))
+        if self._ended:
+            return self._joined(())
+        self._ended = True
+        self._reader.feed(b"")
+        return self._joined(self._rest())
 
-    def _cut(self, samples: Samples) -> Samples:
-        if self._remaining is not None:
-            samples = samples[:, : self._remaining]
-            self._remaining -= samples.shape[1]
-        return samples
+    def _feed(self, data: bytes) -> None:
+        if self._metadata is None:
+            self._header += data
+            size = header_bytes(self._header)
+            if len(self._header) < size:
+                return
+            data, self._header = self._header[size:], self._header[:size]
+            self._begin(read_header(io.BytesIO(self._header)))
+        if data:
+            self._reader.feed(data)
+
+    def _joined(self, pieces: Iterable[Samples]) -> Samples:
+        empty = np.zeros((1 if self._metadata is None else self._metadata.channels, 0), np.float32)
+        return np.concatenate([empty, *pieces], 1)
 
     def read(self, stream: BinaryIO, first: int = 0, count: int | None = None) -> Iterator[Samples]:
         """Decode the blocks that follow in a stream; of a file, only those that are needed are read.
 
         Args:
-            stream: stands at the first block.
+            stream: stands at the first block, or, if no metadata were given, at the header.
             first: the first sample to return.
             count: samples to return; None: all that follow.
 
@@ -258,45 +284,50 @@ class StreamDecoder:
             `[channels, n]` samples.
 
         Raises:
-            FormatError: the tables of an entropy coded file are not here.
+            FormatError: this is not a `.nac` file, or the tables of an entropy coded file are not here.
+            WeightsError: it was made with other weights.
         """
+        if self._metadata is None:
+            self._begin(read_header(stream))
+        self._ended = True  # nothing can be pushed any more
         # Nobody waits for a block of a file; a pipe may be live.
         ahead = AHEAD if count is None and is_seekable(stream) and self.metadata.coding in ENTROPY_CODINGS else 0
-        reader = BlockReader(stream, self.metadata, ahead, self._tables)
-        position = self._seek(reader, first)
+        self._reader = BlockReader(stream, self.metadata, ahead, self._tables)
+        self._given = position = self._seek(first)
         end = None if count is None else first + count
-        held: list[Samples] = []  # a stream of unknown length may end in padding: keep a block back
-        for samples in self._pieces(reader):
-            held.append(samples)
-            if len(held) > 1:
-                piece = held.pop(0)
-                yield _window(piece, position, first, end)
-                position += piece.shape[1]
-                if end is not None and position >= end:
-                    return
-        held.append(self.flush())
-        rest = np.concatenate(held, 1)
-        total = reader.samples
-        if total is not None and not self._cut_short:
-            rest = _fitted(rest, total - position)
-        self.length = position + rest.shape[1]
-        yield _window(rest, position, first, end)
+        for samples in self._rest():
+            yield _window(samples, position, first, end)
+            position += samples.shape[1]
+            if end is not None and position >= end:
+                return
 
-    def _pieces(self, items: Iterable[Block | Damage]) -> Iterator[Samples]:
-        """As `push`, but concealment comes in pieces too: it may be most of a long file."""
-        for item in items:
-            if isinstance(item, Damage):
-                self.report.damage.append(item)
-                # A file that was cut short, or lies about its length, must not be made whole with hours of silence.
-                if item.at_end and item.frames > MISSING_END * self.metadata.frame_rate:
-                    self._cut_short = True
-                    return
-                for first in range(0, item.frames, CONCEALED):
-                    yield self._out(self._frames.conceal(min(CONCEALED, item.frames - first)))
-            else:
-                yield self.push(item)
+    def _ready(self) -> Iterator[Samples]:
+        """Decode what the reader has; give all but what is held back."""
+        if self._metadata is None:
+            return
+        for item in self._reader:
+            for piece in self._decoder.pieces(item):
+                yield self._withholding(piece)
 
-    def _seek(self, reader: BlockReader, first: int) -> int:
+    def _withholding(self, piece: Samples) -> Samples:
+        total = self._reader.samples
+        joined = np.concatenate([self._held, piece], 1)
+        ready = joined.shape[1] - self._hold if total is None else min(joined.shape[1], total - self._given)
+        out, self._held = np.split(joined, [max(0, ready)], 1)
+        self._given += out.shape[1]
+        return out
+
+    def _rest(self) -> Iterator[Samples]:
+        """As `_ready`, and then what was held back, to the end that the file states."""
+        yield from self._ready()
+        rest = np.concatenate([self._held, self._decoder.flush()], 1)
+        total = self._reader.samples
+        if total is not None and not self._decoder.cut_short:
+            rest = _fitted(rest, total - self._given)
+        self._held, self._given = rest[:, :0], self._given + rest.shape[1]
+        yield rest
+
+    def _seek(self, first: int) -> int:
         """Go to a block before sample `first`; returns the sample that decoding then begins with."""
         rate, size = self.metadata.sample_rate, self.metadata.block_frames
         index = (first * self.metadata.frame_rate // rate - PREROLL) // size
@@ -306,8 +337,8 @@ class StreamDecoder:
         frames = self.metadata.frames
         if index <= 0 or frames is None or index * size >= frames:
             return 0
-        frame = reader.seek(index * size)
-        self._start(frame)
+        frame = self._reader.seek(index * size)
+        self._decoder = BlockDecoder(self._codec, self.metadata, frame)
         return frame * rate // self.metadata.frame_rate
 
 

@@ -11,13 +11,14 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from nac.block_decoder import BlockDecoder, LoadedModel
 from nac.errors import DamagedError, NacError
 from nac.format.blocks import Block, BlockReader, Damage
 from nac.format.check import check
 from nac.format.header import Metadata, read_header
 from nac.models.streaming import CodedFrames
 from nac.packaged import table_library
-from nac.stream import LoadedModel, StreamDecoder, StreamEncoder
+from nac.stream import StreamEncoder
 
 
 class Verifier:
@@ -44,7 +45,7 @@ class Verifier:
         encoder.on_coded = self._expected.append
         # Unbuffered: the reader must never ask for bytes that are not written yet.
         self._file = unfinished.open("rb", buffering=0)
-        self._reading: tuple[Iterator[Block | Damage], StreamDecoder] | None = None
+        self._reading: tuple[Iterator[Block | Damage], BlockDecoder] | None = None
         self._decoded = 0
 
     def __enter__(self) -> Verifier:
@@ -96,7 +97,7 @@ class Verifier:
         if self._reading is None:
             metadata = read_header(self._file)
             reader = BlockReader(self._file, metadata, tables=table_library(self._codec.path))
-            self._reading = iter(reader), StreamDecoder(self._codec, metadata)
+            self._reading = iter(reader), BlockDecoder(self._codec, metadata)
         blocks, decoder = self._reading
         block = next(blocks, None)
         if block is None:

@@ -10,7 +10,7 @@ import pytest
 LAYERS = (
     ("arrays", "config", "errors", "extensions", "files", "settings", "synthetic", "times"),
     ("audio", "format", "models", "packaged"),
-    ("codec", "stream", "verify"),
+    ("block_decoder", "codec", "stream", "verify"),
     ("evaluation",),
     ("training",),
     ("cli",),

@@ -188,6 +188,7 @@ class BlockReader:
     """Iterates over the `Block`s of a file, and over `Damage` where blocks are missing or broken.
 
     Never more than a block, or a bounded window while searching after damage, is held. Damage raises no error.
+    Without a stream, bytes are fed: see `Scanner`.
 
     >>> import io
     >>> meta = Metadata(24000, 1, samples=960, kbps=1, codebooks=2, fingerprint=7, model="test")
@@ -198,7 +199,7 @@ class BlockReader:
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: BinaryIO | None,
         meta: Metadata,
         ahead: int = 0,
         tables: TableLibrary | None = None,
@@ -207,10 +208,10 @@ class BlockReader:
         """A reader before the first block.
 
         Args:
-            stream: stands at the first block, as `read_header` leaves it; may be a pipe.
+            stream: stands at the first block, as `read_header` leaves it; may be a pipe. None: `feed` brings the bytes.
             meta: of the file.
             ahead: blocks that may be read before one is returned, at most as many as were returned: entropy coded
-                blocks decode faster together.
+                blocks decode faster together. Those that are fed are never waited for.
             tables: needed where the codes are entropy coded.
             first_block: number of the block that the stream stands at.
 
@@ -219,6 +220,7 @@ class BlockReader:
         """
         self.meta = meta
         self._ahead = ahead
+        self._count = 0
         self._scanner = Scanner(stream, meta, first_block)
         self._layout = self._scanner.layout
         self._coder = payload_coder(meta, tables)
@@ -232,6 +234,10 @@ class BlockReader:
     def frames(self) -> int:
         """Frames passed so far, in blocks and as damage."""
         return self._scanner.frames
+
+    def feed(self, data: bytes) -> None:
+        """Append bytes of the file; none at all are its end."""
+        self._scanner.feed(data)
 
     def seek(self, frame: int) -> int:
         """Go to the block that holds a frame: a jump in a file, a walk on a pipe.
@@ -248,9 +254,8 @@ class BlockReader:
         return self._scanner.seek(frame)
 
     def __iter__(self) -> Iterator[Block | Damage]:
-        """Read to the end of the file."""
+        """Read to the end of the file, or of what has been fed."""
         waiting: list[RawBlock] = []
-        count = 0
         for item in self._scanner:
             if isinstance(item, Damage) or (waiting and item.frames != waiting[0].frames):
                 yield from self._decoded(waiting)
@@ -259,8 +264,8 @@ class BlockReader:
                 yield item
                 continue
             waiting.append(item)
-            count += 1
-            if len(waiting) > min(self._ahead, count // 2):
+            self._count += 1
+            if len(waiting) > min(self._ahead, self._count // 2):
                 yield from self._decoded(waiting)
                 waiting = []
         yield from self._decoded(waiting)

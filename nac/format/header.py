@@ -206,6 +206,21 @@ def pack_header(meta: Metadata) -> bytes:
     return bytes(start + body + zlib.crc32(start + body).to_bytes(4, "big"))
 
 
+def header_bytes(start: bytes) -> int:
+    """How many bytes the header and metadata of a file take: what `read_header` needs, or refuses.
+
+    Args:
+        start: of the file.
+
+    Returns:
+        Their number, `HEADER_BYTES` while `start` is too short to tell, or what it says is not possible.
+    """
+    if len(start) < HEADER_BYTES or start[:3] != MAGIC or start[3] > VERSION:
+        return HEADER_BYTES
+    size = int(HEADER.parse(start[:HEADER_BYTES]).metadata_bytes)
+    return HEADER_BYTES + size if size <= MAX_METADATA else HEADER_BYTES
+
+
 def read_exactly(stream: BinaryIO, count: int) -> bytes:
     """Up to `count` bytes; fewer only at the end of the stream. Pipes may deliver them in pieces."""
     pieces = []

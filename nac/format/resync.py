@@ -43,25 +43,35 @@ class Finder:
         self._window = window
         self._layout = layout
         self._piece: _Piece | None = None
+        self._span = self._first_span = max(FIRST_SPAN, 2 * layout.max_bytes)
 
-    def find(self, index: int) -> Found | None:
+    def find(self, index: int, origin: int) -> Found | None:
         """Move the window to the next intact block numbered `index` or higher, or to the end block.
+
+        Where bytes have to be fed first, it raises MoreNeeded, and goes on from there when called again.
+
+        Args:
+            index: the lowest number that can come.
+            origin: the position where that block should have been.
 
         Returns:
             The block; None, with the window at the end of the stream, if there is none.
         """
+        found = self._find(index, origin)
+        self._span = self._first_span
+        return found
+
+    def _find(self, index: int, origin: int) -> Found | None:
         window, longest = self._window, self._layout.max_bytes
-        origin = window.position
-        span = max(FIRST_SPAN, 2 * longest)
         while True:
-            piece = self._piece
+            piece, span = self._piece, self._span
             if piece is None or not piece.start <= window.position < piece.limit:
                 # Candidates begin within the span; what lies beyond shows the blocks after the last of them.
                 ahead = window.fill(span + 2 * longest)
                 at_end = ahead < span + 2 * longest
                 data = window.bytes(0, ahead)
                 piece = _Piece(self._layout, data, window.position, ahead if at_end else span, at_end, index)
-                span = min(2 * span, max(LONGEST_SPAN, 4 * longest))
+                self._span = min(2 * span, max(LONGEST_SPAN, 4 * longest))
             self._piece = piece
             hit = piece.first(window.position, index, origin)
             if hit is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from nac.errors import OptionError
 from nac.format.header import Metadata, frame_count
 from nac.format.layout import CRC_BYTES, END_BYTES, MAX_BLOCKS, Layout
-from nac.format.window import Window
+from nac.format.window import MoreNeeded, Window
 
 if TYPE_CHECKING:
     from nac.format.resync import Finder
@@ -66,10 +66,10 @@ def block_checksum(index: int, data: bytes) -> int:
     return zlib.crc32(data, zlib.crc32(index.to_bytes(4, "big")))
 
 
-def is_seekable(stream: BinaryIO) -> bool:
-    """Whether the stream is a file rather than a pipe."""
+def is_seekable(stream: BinaryIO | None) -> bool:
+    """Whether the stream is a file rather than a pipe, or none at all."""
     try:
-        return stream.seekable()
+        return stream is not None and stream.seekable()
     except (AttributeError, ValueError):
         return False
 
@@ -102,15 +102,18 @@ def find_samples(stream: BinaryIO, meta: Metadata) -> int | None:
 class Scanner:
     """Iterates over `RawBlock` and `Damage` in the order of the file.
 
+    Without a stream, bytes are fed: the iteration then ends where the next item is not complete yet, and goes on, when
+    it is begun again, after more have been fed.
+
     Attributes:
         samples: per channel; where only the end block states it, known after the last item. None: not stated, or lost.
     """
 
-    def __init__(self, stream: BinaryIO, meta: Metadata, first_block: int = 0) -> None:
+    def __init__(self, stream: BinaryIO | None, meta: Metadata, first_block: int = 0) -> None:
         """A scanner before the first block.
 
         Args:
-            stream: stands at the first block; may be a pipe.
+            stream: stands at the first block; may be a pipe. None: `feed` brings the bytes.
             meta: of the file.
             first_block: number of the block that the stream stands at; only from the first block can be sought.
 
@@ -121,19 +124,25 @@ class Scanner:
         self.layout = Layout(meta)
         self.samples = meta.samples
         self._stream = stream
-        self._base = stream.tell() if is_seekable(stream) else None
+        self._base = stream.tell() if stream is not None and is_seekable(stream) else None
         self._window = Window(stream)
         self._start_at(0, first_block)
 
     def _start_at(self, position: int, index: int) -> None:
         self._index = index  # of the block expected next
         self._covered = index * self.layout.block_frames  # frames before it; fewer only after a last, shorter block
+        self._ended = False  # passed the end block
         self._done = False
         self._pending: RawBlock | Damage | None = None
         self._finder: Finder | None = None
-        if self._base is not None:
+        self._damaged_from: int | None = None  # the position that a search, not done yet, began at
+        if self._stream is not None and self._base is not None:
             self._stream.seek(self._base + position)
             self._window.reset(position)
+
+    def feed(self, data: bytes) -> None:
+        """Append bytes of the file; none at all are its end."""
+        self._window.feed(data)
 
     @property
     def frames(self) -> int:
@@ -157,7 +166,10 @@ class Scanner:
 
     def __next__(self) -> RawBlock | Damage:
         """The next block, or damage before it."""
-        item, self._pending = self._pending or self._step(), None
+        try:
+            item, self._pending = self._pending or self._step(), None
+        except MoreNeeded:
+            item = None
         if item is None:
             raise StopIteration
         return item
@@ -214,10 +226,13 @@ class Scanner:
         return item.first_frame if isinstance(item, Damage) else item.index * self.layout.block_frames
 
     def _step(self) -> RawBlock | Damage | None:
+        """The next item, None at the end. MoreNeeded leaves all as it was, but for a search that is farther."""
         index, layout, window = self._index, self.layout, self._window
         if self._done:
             return None
-        if index == layout.blocks:
+        if self._damaged_from is not None:
+            return self._search(self._damaged_from)
+        if self._ended or index == layout.blocks:
             return self._finish()
         size = self._verify(0, index)
         if not size:
@@ -266,8 +281,9 @@ class Scanner:
 
     def _finish(self) -> Damage | None:
         """After the last block of a file of known length, or after the end block."""
+        stray = self._window.fill(1)
         self._done = True
-        if not self._window.fill(1):
+        if not stray:
             return None
         return self._lost(0, "there are bytes after the end", self.position, at_end=True)
 
@@ -275,9 +291,10 @@ class Scanner:
         """At an intact end block."""
         position = self.position
         self.samples = self._end_samples()
-        self._window.skip(END_BYTES)
         expected = self._frames_by(self.samples)
+        self._window.skip(END_BYTES)
         if expected == self._covered:
+            self._ended = True
             return self._finish()
         self._done = True
         reason = f"the end block states {expected} frames, but the blocks hold {self._covered}"
@@ -302,16 +319,23 @@ class Scanner:
             if window.byte(0) == 0:  # the end block: the damaged one may have had fewer frames in as many bytes
                 to_frame = self._frames_by(self._end_samples())
             return self._lost(to_frame, f"the checksum of block {index} is wrong", position)
+        return self._search(position)
+
+    def _search(self, position: int) -> Damage:
+        """Find the next intact block in the bytes from `position` on, where one should be."""
+        index, window = self._index, self._window
+        self._damaged_from = position
         if self._finder is None:
             from nac.format.resync import Finder  # here, because it needs numpy, and few files are damaged
 
-            self._finder = Finder(window, layout)
-        found = self._finder.find(index)
+            self._finder = Finder(window, self.layout)
+        found = self._finder.find(index, position)
+        self._damaged_from = None
         skipped = window.position - position
         if found is None:
             return self._lost_end(skipped, position)
         self._index = found.index
-        to_frame = found.index * layout.block_frames if found.samples is None else self._frames_by(found.samples)
+        to_frame = found.index * self.layout.block_frames if found.samples is None else self._frames_by(found.samples)
         what = f"{skipped} damaged or stray bytes" if skipped else "blocks are missing"
         return self._lost(to_frame, f"{what} before block {found.index}", position)
 

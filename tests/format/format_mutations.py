@@ -15,7 +15,7 @@ from nac.errors import NacError
 from nac.format.blocks import Block, BlockReader
 from nac.format.check import check
 from nac.format.edit import concatenate, reduce, trim
-from nac.format.header import HEADER_BYTES, read_header
+from nac.format.header import HEADER_BYTES, header_bytes, read_header
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS, ENTROPY_WHOLE
 from nac.format.scan import Damage, block_checksum
 from tests.format.entropy_tools import coded, likely_codes
@@ -154,6 +154,7 @@ def verdict(program):
     place = int.from_bytes(program[-2:], "big")
     results = [read_all(stream) for stream in (io.BytesIO(data), Pipe(data, 1 + place % 997))]
     ahead = read_all(io.BytesIO(data), ahead=1 + place % 5)
+    fed = feed_all(data, 1 + place % 997, ahead=place % 6)
     for function, source, *arguments in (
         (reduce, io.BytesIO(data), 1),
         (reduce, io.BytesIO(data), 2 + place % 11),
@@ -171,6 +172,8 @@ def verdict(program):
     items = results[0]
     if (items is None) != (ahead is None) or not same_items(items, ahead):
         return "reading ahead changes what is read"
+    if (items is None) != (fed is None) or not same_items(items, fed):
+        return "what is fed is read unlike a file"
     if items is None:
         return "" if data != made.data else "a sound file is refused"
     report = check(io.BytesIO(data))
@@ -194,6 +197,21 @@ def read_all(stream, ahead=0):
         return list(BlockReader(stream, read_header(stream), ahead, LIBRARY))
     except NacError:
         return None
+
+
+def feed_all(data, step, ahead=0):
+    """As `read_all`, of bytes that are fed, so many at a time."""
+    try:
+        size = header_bytes(data)
+        reader = BlockReader(None, read_header(io.BytesIO(data[:size])), ahead, LIBRARY)
+    except NacError:
+        return None
+    items = []
+    for start in range(size, len(data), step):
+        reader.feed(data[start : start + step])
+        items += reader
+    reader.feed(b"")
+    return items + list(reader)
 
 
 def same_items(one, other):

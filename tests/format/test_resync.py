@@ -57,7 +57,7 @@ def test_a_block_is_found_wherever_it_lies(distance, index):
     made = make()
     stray = np.random.default_rng(distance).bytes(distance)
     window = Window(io.BytesIO(stray + made.data[made.position(index) :]))
-    found = Finder(window, Layout(made.meta)).find(0)
+    found = Finder(window, Layout(made.meta)).find(0, 0)
     assert found is not None and found.index == index
     assert window.position == distance
 
@@ -80,7 +80,7 @@ def test_a_lone_block_far_ahead_is_not_believed_but_two_are():
     stray = bytes(1000)
 
     def find(data):
-        return Finder(Window(io.BytesIO(data)), Layout(made.meta)).find(0)
+        return Finder(Window(io.BytesIO(data)), Layout(made.meta)).find(0, 0)
 
     assert find(stray + made.data[one:two] + stray) is None
     found = find(stray + made.data[one : made.position(72)] + stray)
