@@ -8,7 +8,7 @@ import pytest
 
 #: From the bottom up: a part may import its own layer's parts, unless these are independent, and all layers below.
 LAYERS = (
-    ("arrays", "config", "errors", "extensions", "files", "settings", "synthetic", "times"),
+    ("arrays", "config", "errors", "extensions", "files", "folders", "settings", "synthetic", "times"),
     ("audio", "format", "models", "packaged"),
     ("block_decoder", "codec", "stream", "verify"),
     ("evaluation",),
