@@ -38,11 +38,12 @@ def band_aperiodicity(x: Tensor, centres: Tensor, f0: Tensor) -> Tensor:
     window = torch.hann_window(WINDOW)
     early = torch.fft.rfft(take(x, start, WINDOW) * window)
     late = torch.fft.rfft(take(x, start + period, WINDOW) * window)
-    cross = early.conj() * late
-    powers = torch.stack([early.real.square() + early.imag.square(), late.real.square() + late.imag.square()])
+    # In real numbers, whose products round alike wherever they are in memory.
+    (a, b), (c, d) = (early.real, early.imag), (late.real, late.imag)
+    powers = torch.stack([a * a + b * b, c * c + d * d])
     angle = 2 * math.pi / WINDOW * torch.arange(MAX_SHIFT + 1)[:, None, None] * torch.arange(WINDOW // 2 + 1)
     # A shift by −s differs from that by s in the sign of the sine. [shifts, frames, bins]
-    even, odd = cross.real * angle.cos(), cross.imag * angle[1:].sin()
+    even, odd = (a * c + b * d) * angle.cos(), (a * d - b * c) * angle[1:].sin()
     out = []
     edges = [round(edge * WINDOW / SAMPLE_RATE) for edge in EDGES]
     for band, (low, high) in enumerate(pairwise(edges)):

@@ -23,6 +23,8 @@ LOWEST, HIGHEST = 52.0, 540.0
 GRID = 24
 #: Root mean square of noise that hides weaker sound, of full scale 1.
 NOISE_FLOOR = 1e-4
+#: Bound of the mean difference, which is nearly 0 in silence with an offset.
+MIN_MEAN_DIFFERENCE = 0.02
 
 
 class PitchTracker(nn.Module):
@@ -69,9 +71,8 @@ class PitchTracker(nn.Module):
         self._coarse_taps = lowpass(1000, 65, SAMPLE_RATE)
         self._fine_taps = lowpass(2500, 49, SAMPLE_RATE)
         rate = SAMPLE_RATE / self.COARSE
-        self._shortest = math.floor(rate / HIGHEST) - 2
         # Cubic interpolation (Catmull-Rom) from lags to candidates.
-        position = torch.from_numpy(rate / self.candidates) - self._shortest
+        position = torch.from_numpy(rate / self.candidates) - 1
         self._below = position.floor().long()
         t = (position - self._below).float()
         self._weights = (
@@ -107,7 +108,7 @@ class PitchTracker(nn.Module):
         step, hop, limit = STEP // self.COARSE, HOP // self.COARSE, LOOKAHEAD // self.COARSE - half
         hops = x.shape[1] // HOP - HOPS_BEFORE - HOPS_AFTER
         first = HOPS_BEFORE * hop - half + step // 2
-        parts, low = [], self._shortest
+        parts, low = [], 1
         for size, high in self.SEGMENTS:
             start = first - size // 2
             ahead = start + hop - step + min(step, limit - size // 2)
@@ -118,6 +119,11 @@ class PitchTracker(nn.Module):
             parts.append(correlate_within(torch.cat(segments, 1), low, high, NOISE_FLOOR))
             low = high
         r = torch.cat(parts, 2)
+        # A slow sound is like itself at short lags, too. So the difference counts relative to its mean up to the lag,
+        # as in YIN (de Cheveigné and Kawahara 2002), where that is less than noise has.
+        difference = 1 - r
+        mean = difference.cumsum(2) / torch.arange(1, r.shape[2] + 1)
+        r = 1 - difference / mean.clamp(MIN_MEAN_DIFFERENCE, 1)
         near = [w * r.index_select(2, self._below + i - 1) for i, w in enumerate(self._weights)]
         scores = (near[0] + near[1] + near[2] + near[3] - self._bias).transpose(0, 1)
         return scores[: FRAMES * hops], scores[FRAMES * hops :]
