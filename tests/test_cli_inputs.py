@@ -20,9 +20,8 @@ from nac.audio.mix import mix_matrix
 from nac.audio.tags import read_tags
 from nac.cli import main
 from nac.format.header import read_header
+from nac.synthetic import formant_voice, speech_like
 from tests.cli_tools import nac_bytes
-from tests.conftest import speech_like
-from tests.sounds import voice
 
 FAST = ["--kbps", "1", "--effort", "fast"]
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
@@ -52,7 +51,7 @@ def header(path):
 def tone(path, samples=2400, rate=24_000, channels=1, **options):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    x = np.repeat(voice(samples / rate + 0.01, rate)[:samples, None], channels, 1)
+    x = np.repeat(formant_voice(samples / rate + 0.01, rate)[:samples, None], channels, 1)
     soundfile.write(path, x, rate, **options)
     return path
 
@@ -359,7 +358,7 @@ class TestTags:
     def test_those_that_libsndfile_writes(self, here, run):
         with soundfile.SoundFile("a.wav", "w", 24_000, 1) as file:
             file.title, file.artist = "Rain", "Nobody"
-            file.write(voice(0.2, 24_000))
+            file.write(formant_voice(0.2, 24_000))
         assert run("encode", "a.wav").exit_code == 0
         assert dict(header("a.nac").tags) == {"TITLE": "Rain", "ARTIST": "Nobody"}
 
