@@ -1,7 +1,8 @@
 """Configs: frozen dataclasses, read from plain values (JSON, TOML, the command line) and checked in one place.
 
-What a field may hold is its type: `int`, `float`, `bool`, `str`, tuples of these, `Weights`, and any of them with a
-`Range` or a `OneOf` in `typing.Annotated`. Every error says the key, the value and what is allowed.
+What a field may hold is its type: `int`, `float`, `bool`, `str`, tuples of these, `Weights`, another config, any of
+them `| None`, and any of them with a `Range` or a `OneOf` in `typing.Annotated`. Every error says the key, the value
+and what is allowed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 import json
 import math
 import operator
+import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,6 +101,10 @@ def load(kind: type[Config], values: Any, where: str = "", error: type[NacError]
     for key, value in values.items():
         if key not in known:
             raise error(f"{before}there is no setting {key!r} (given: {_shown(value)}); there are {', '.join(known)}")
+        nested = _nested(hints[key])
+        if nested is not None and isinstance(value, dict):
+            converted[key] = load(nested, value, f"{before}{key}", error)
+            continue
         try:
             converted[key] = convert(value, hints[key])
         except ValueError as wrong:
@@ -137,6 +143,8 @@ def convert(value: Any, hint: Any) -> Any:
         return converted
     if hint == Weights:
         return _weights(value)
+    if _is_optional(hint):
+        return None if value is None else convert(value, typing.get_args(hint)[0])
     if typing.get_origin(hint) is tuple:
         return _tuple(value, typing.get_args(hint))
     if hint is bool and isinstance(value, bool):
@@ -176,6 +184,17 @@ def override(config: Config, assignments: Sequence[str], option: str = "--set") 
         except ValueError:
             raise OptionError(f"{option} {text}: give KEY=JSON, such as batch=8 or name='\"mine\"'") from None
     return load(type(config), values, option)
+
+
+def _is_optional(hint: Any) -> bool:
+    """Whether a type is `Kind | None`."""
+    return typing.get_origin(hint) in (types.UnionType, typing.Union) and typing.get_args(hint)[1:] == (type(None),)
+
+
+def _nested(hint: Any) -> type[Any] | None:
+    """The dataclass that a field holds, by itself or as the first of `Kind | None`."""
+    kind = typing.get_args(hint)[0] if _is_optional(hint) else hint
+    return kind if dataclasses.is_dataclass(kind) and isinstance(kind, type) else None
 
 
 def _tuple(value: Any, items: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -24,6 +24,31 @@ class Example:
         check(self)
 
 
+@dataclass(frozen=True)
+class Outer:
+    inner: Example | None = None
+    always: Example = Example()
+    count: Count | None = None
+
+
+def test_configs_within_configs() -> None:
+    made = load(Outer, {"inner": {"size": 4, "pair": [4, 5]}, "count": 3})
+    assert made == Outer(Example(4, pair=(4, 5.0)), Example(), 3)
+    assert load(Outer, {"inner": None, "count": None}) == Outer()
+    assert load(Outer, dataclasses.asdict(made)) == made
+    assert load(Outer, {"inner": Example(2)}).inner == Example(2)
+    for values, said in (
+        ({"inner": {"size": 10}}, "file: inner: size is 10; it must be from 1 to 9"),
+        ({"always": {"siz": 1}}, "file: always: there is no setting 'siz'"),
+        ({"count": 0}, "file: count is 0; it must be 1 or more"),
+        ({"inner": 3}, "file: inner is 3; it must be"),
+        ({"always": None}, "file: always is None; it must be"),
+    ):
+        with pytest.raises(WeightsError) as caught:
+            load(Outer, values, "file", WeightsError)
+        assert said in str(caught.value)
+
+
 def test_plain_values_become_those_of_the_fields() -> None:
     values = {
         "size": np.int64(4),

@@ -8,6 +8,7 @@ from nac.models.layers import State
 from nac.models.quantizer import ResidualQuantizer
 from nac.models.seanet import Decoder, Encoder, Spectrum
 from nac.models.transform import NOISE_PERIOD
+from nac.models.voice.decoder import VoiceDecoder
 
 
 class NacModel(nn.Module):
@@ -30,6 +31,7 @@ class NacModel(nn.Module):
         self.encoder = Encoder(config)
         self.quantizer = ResidualQuantizer(config)
         self.decoder = Decoder(config)
+        self.voice = None if config.voice is None else VoiceDecoder(config.voice, config.codebook_size)
 
     def analyse(self, samples: Tensor, state: State | None = None) -> Tensor:
         """Waveform to latent, before quantization.

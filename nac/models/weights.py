@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ from torch import Tensor
 
 from nac.errors import WeightsError
 from nac.files import replacing
-from nac.models.config import ModelConfig
+from nac.models.config import ModelConfig, VoiceConfig
 from nac.models.model import NacModel
+from nac.models.voice.refinement import SPECTRAL_VALUES
 
 #: Largest weights file that is opened.
 MAX_FILE_BYTES = 1 << 30
 #: Longest config, most layers of a kind, and largest dilation that are accepted. All are far beyond any use.
 MAX_CONFIG, MAX_LAYERS, MAX_DILATION = 1 << 16, 256, 4096
+_CODEBOOKS = ".codebooks"
 _CODES, _STEPS = "quantizer.codes", "quantizer.steps"
+#: Beginnings of the names of tensors that decide what the codes of voices mean.
+VOICE_CODES = ("voice.quantizer.", "voice.low_band.", "voice.spectrum.")
 #: Names of tensors in weights files, and in checkpoints of earlier versions, where parameters are called otherwise now.
 FILE_NAMES = {"decoder.n_codebooks_embedding": "decoder.rate"}
 
@@ -32,15 +36,20 @@ def parameter_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {now.get(name, name): value for name, value in state.items()}
 
 
-def fingerprint(codes: Tensor, steps: Tensor) -> int:
-    """Number that identifies the codebooks: the first 4 bytes of a SHA-256 over both arguments.
+def fingerprint(tensors: Mapping[str, Tensor]) -> int:
+    """Number that identifies what decides the codes' meaning: the first 4 bytes of a SHA-256 over its tensors.
+
+    These are the codebooks and, in a model with voices, what their envelope is predicted and scaled by.
 
     Args:
-        codes: int8 `[n_codebooks, size, latent]`.
-        steps: float32 `[n_codebooks]`, hashed as little-endian bytes.
+        tensors: of a weights file, by name. Numbers are hashed as little-endian bytes, the general model's codebooks
+            first, then others in the order of their names.
     """
-    digest = hashlib.sha256(codes.contiguous().numpy().tobytes())
-    digest.update(steps.numpy().astype("<f4").tobytes())
+    digest = hashlib.sha256()
+    names = (_CODES, _STEPS, *sorted(name for name in tensors if name.startswith(VOICE_CODES)))
+    for name in names:
+        value = tensors[name].contiguous().numpy()
+        digest.update(value.astype(value.dtype.newbyteorder("<")).tobytes())
     return int(struct.unpack(">I", digest.digest()[:4])[0])
 
 
@@ -79,13 +88,15 @@ def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str,
     for name, value in model.state_dict().items():
         if not torch.isfinite(value).all():
             raise WeightsError(f"{name} is not finite; these weights are not worth saving")
-        if name != "quantizer.codebooks":
-            small = name.startswith("spectrum.")
-            kind = torch.float32 if small else torch.float16
-            tensors[FILE_NAMES.get(name, name)] = value.detach().cpu().to(kind).contiguous()
-    codes, steps = quantize_codebooks(model.quantizer.codebooks.cpu())
-    tensors |= {_CODES: codes.contiguous(), _STEPS: steps}
-    number = fingerprint(codes, steps)
+        value = value.detach().cpu()
+        if name.endswith(_CODEBOOKS):
+            codes, steps = quantize_codebooks(value)
+            stem = name.removesuffix(_CODEBOOKS)
+            tensors |= {f"{stem}.codes": codes.contiguous(), f"{stem}.steps": steps}
+        else:
+            kind = torch.float32 if name.startswith(("spectrum.", *VOICE_CODES)) else torch.float16
+            tensors[FILE_NAMES.get(name, name)] = value.to(kind).contiguous()
+    number = fingerprint(tensors)
     metadata = {
         "format": "nac-weights-1",
         "config": model.config.to_json(),
@@ -222,38 +233,61 @@ def estimated_parameters(config: ModelConfig) -> int:
             config.decoder_units,
         )
         + config.codebooks * config.codebook_size * latent
+        + (_voice_parameters(config.voice, config.codebook_size) if config.voice else 0)
+    )
+
+
+def _voice_parameters(config: VoiceConfig, codebook_size: int) -> int:
+    """Number of parameters of the voice model, see `estimated_parameters`."""
+    dim, curves = config.envelope_dim, config.n_curves
+    features, bins = 4 * config.n_bands + 2 * config.n_aperiodicity_bands, config.fft_size // 2 + 1
+    control, refinement = config.control_width, config.refinement_width
+    coded = config.envelope_codebooks * dim + sum(count * size for count, size in config.low_bands)
+
+    def blocks(width: int, kernel: int, count: int) -> int:
+        return count * width * (kernel + 2 * config.expansion * width)
+
+    return (
+        codebook_size * coded
+        + dim * (features + dim)
+        + bins * (config.n_bands + 1)
+        + control * (2 * dim + config.envelope_codebooks + 4 * curves)
+        + blocks(control, config.frame_kernel, config.control_blocks)
+        + refinement * (control + 4 * refinement + curves + SPECTRAL_VALUES)
+        + blocks(refinement, config.frame_kernel, config.refinement_frame_blocks)
+        + blocks(refinement, config.step_kernel, config.refinement_blocks)
     )
 
 
 def _load_tensors(model: NacModel, file: Any, path: Path) -> int:
     """Copy the tensors of an open file into the model, one at a time; return the fingerprint of its codebooks."""
-    config = model.config
     names = set(file.keys())
 
-    def tensor(name: str, shape: Sequence[int], kinds: Sequence[str]) -> Tensor | None:
-        if name not in names:
-            return None
-        found = file.get_slice(name)
-        return file.get_tensor(name) if list(found.get_shape()) == list(shape) and found.get_dtype() in kinds else None
+    def tensor(name: str, shape: Sequence[int], kinds: Sequence[str]) -> Tensor:
+        found = file.get_slice(name) if name in names else None
+        if found is None or list(found.get_shape()) != list(shape) or found.get_dtype() not in kinds:
+            raise WeightsError(f"{path} lacks {name} of shape {list(shape)}; the file is damaged")
+        return file.get_tensor(name)  # type: ignore[no-any-return]
 
-    shape = (config.codebooks, config.codebook_size, config.latent_dim)
-    codes, steps = tensor(_CODES, shape, ["I8"]), tensor(_STEPS, shape[:1], ["F32"])
-    if codes is None or steps is None:
-        raise WeightsError(f"{path} lacks the codebooks its config describes; the file is damaged")
-    own = {FILE_NAMES.get(name, name): slot for name, slot in model.state_dict().items()}
-    own.pop("quantizer.codebooks")
-    for name, slot in own.items():
-        value = tensor(name, slot.shape, ["F16", "BF16", "F32"])
-        if value is None:
-            raise WeightsError(f"{path} lacks {name} of shape {list(slot.shape)}; the file is damaged")
-        slot.copy_(value)
-    model.quantizer.codebooks.copy_(codes.float() * steps[:, None, None])
-    for value in (model.quantizer.codebooks, *own.values()):
-        if not np.isfinite(float(value.sum())):
+    meaning: dict[str, Tensor] = {}
+    for name, slot in model.state_dict().items():
+        if name.endswith(_CODEBOOKS):
+            stem = name.removesuffix(_CODEBOOKS)
+            codes = meaning[f"{stem}.codes"] = tensor(f"{stem}.codes", slot.shape, ["I8"])
+            steps = meaning[f"{stem}.steps"] = tensor(f"{stem}.steps", slot.shape[:1], ["F32"])
+            slot.copy_(codes.float() * steps[:, None, None])
+        elif name.startswith(VOICE_CODES):
+            meaning[name] = tensor(name, slot.shape, ["F32"])
+            slot.copy_(meaning[name])
+        else:
+            slot.copy_(tensor(FILE_NAMES.get(name, name), slot.shape, ["F16", "BF16", "F32"]))
+        if not np.isfinite(float(slot.sum())):
             raise WeightsError(f"{path} holds weights that are not finite; use other weights")
     if not (model.spectrum.deviation.min() > 0 and model.spectrum.spread.min() > 0):
         raise WeightsError(f"{path} holds deviations that are not above zero; use other weights")
-    return fingerprint(codes, steps)
+    if model.voice is not None:
+        model.voice.validate()
+    return fingerprint(meaning)
 
 
 def _first_line(error: Exception) -> str:

@@ -236,7 +236,7 @@ def test_fields_of_the_config_of_a_wrong_kind_or_size(
 ) -> None:
     good = json.loads(content[1]["config"])
     for value in WRONG_KINDS:
-        fine: dict[str, list[Any]] = {"correction": [0, 1.5], "name": ["8"]}
+        fine: dict[str, list[Any]] = {"correction": [0, 1.5], "name": ["8"], "voice": [None]}
         if any(type(value) is type(other) and value == other for other in fine.get(field, [])):
             continue
         config = json.dumps({**good, field: value})

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from nac.models.config import VoiceConfig
 from nac.models.layers import FrameBlock, State
-from nac.models.voice.config import VoiceConfig
 from nac.models.voice.timing import FRAMES
 
 #: Hz, what pitch is measured from.
@@ -31,7 +31,7 @@ class ControlNetwork(nn.Module):
         self.register_buffer("deviation", torch.ones(config.envelope_dim))
         self.inner = nn.Linear(2 * config.envelope_dim + PITCH_FEATURES, width)
         #: By number of codebooks.
-        self.rate = nn.Parameter(torch.zeros(config.envelope_codebooks + 1, width))
+        self.n_codebooks_embedding = nn.Parameter(torch.zeros(config.envelope_codebooks + 1, width))
         self.blocks = nn.ModuleList(
             FrameBlock(width, kernel, config.expansion, "silu") for _ in range(config.control_blocks)
         )
@@ -57,7 +57,7 @@ class ControlNetwork(nn.Module):
             state, `[batch, frames, width]`.
         """
         hidden = self.inner(torch.cat([latent / self.deviation, core / self.deviation, pitch], -1))
-        hidden = hidden + self.rate[n_codebooks]
+        hidden = hidden + self.n_codebooks_embedding[n_codebooks]
         for block in self.blocks:
             hidden = block(hidden, state)
         hidden = self.norm(hidden)

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from nac.errors import WeightsError
+from nac.models.config import VoiceConfig
 from nac.models.layers import Delay, State
-from nac.models.voice.config import VoiceConfig
 from nac.models.voice.contour import PitchContour, PulseTrain
 from nac.models.voice.control import ControlNetwork, pitch_features
 from nac.models.voice.low_band import LowBand
@@ -47,6 +48,16 @@ class VoiceDecoder(nn.Module):
         self.late_synthesis = Delay(STEP // 2)
         self.late_low_band = Delay(STEP)
         self.late_curves, self.late_conditions, self.late_counts = (Delay(1) for _ in range(3))
+
+    def validate(self) -> None:
+        """Check what was loaded.
+
+        Raises:
+            WeightsError: it would not make finite sound, or not forget errors.
+        """
+        self.quantizer.validate()
+        if not float(self.control.deviation.min()) > 0:
+            raise WeightsError("the voice model holds deviations that are not above zero; use other weights")
 
     def forward(self, halves: Tensor, codes: Tensor, noise: Tensor, state: State | None = None) -> Tensor:
         """Decode.

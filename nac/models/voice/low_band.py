@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nac.models.config import VoiceConfig
 from nac.models.layers import OverlapAdd, State, with_past
 from nac.models.quantizer import ResidualCodebooks
 from nac.models.transform import mdct_basis
-from nac.models.voice.config import VoiceConfig
 from nac.models.voice.spectrum import EnvelopeSpectrum
 from nac.models.voice.timing import FRAMES, HOP
 

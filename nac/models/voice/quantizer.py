@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from nac.errors import WeightsError
+from nac.models.config import VoiceConfig
 from nac.models.layers import State
 from nac.models.quantizer import ResidualCodebooks, beam_search
-from nac.models.voice.config import VoiceConfig
 from nac.models.voice.timing import FRAMES
 
 #: Power added to each band before its logarithm is coded: weaker sound is silence.

@@ -6,8 +6,8 @@ It starts as a fixed mixture: synthesis alone, or with the coded waveform in its
 import torch
 from torch import Tensor, nn
 
+from nac.models.config import VoiceConfig
 from nac.models.layers import FrameBlock, OverlapAdd, State, with_past
-from nac.models.voice.config import VoiceConfig
 from nac.models.voice.control import PITCH_FEATURES
 from nac.models.voice.synthesis import PARTS
 from nac.models.voice.timing import FRAMES, SAMPLE_RATE, STEP
@@ -19,6 +19,8 @@ WINDOW_SUM = 1.5
 DELAY = WINDOW - STEP
 #: What is mixed: the parts of the synthesis, and the coded low band.
 STREAMS = PARTS + 1
+#: Real numbers of the spectra that a step of the network sees and makes.
+SPECTRAL_VALUES = (WINDOW + 2) * (STREAMS + STREAMS + 1)
 #: Hz over which one gives way to the other at a crossover.
 CROSSOVER_WIDTH = 150.0
 #: Weight of the curves as the network's input.

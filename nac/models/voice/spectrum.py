@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nac.models.voice.config import VoiceConfig
+from nac.models.config import VoiceConfig
 
 #: Largest amplitude, as its natural logarithm: more than any full-scale sound needs, and random codes do not overflow.
 MAX_LOG_AMPLITUDE = 4.0

@@ -9,8 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from nac.models.config import VoiceConfig
 from nac.models.layers import OverlapAdd, State
-from nac.models.voice.config import VoiceConfig
 from nac.models.voice.spectrum import EnvelopeSpectrum
 from nac.models.voice.timing import SAMPLE_RATE, STEP
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from nac.models.voice.config import VoiceConfig
+from nac.models.config import VoiceConfig
 from nac.models.voice.decoder import VoiceDecoder
 
 HOP, RATE = 480, 24_000
@@ -38,7 +38,7 @@ def small_decoder(seed: int = 0, bands: float = LOUD, network: float = 0.02) -> 
         for name, value in decoder.named_parameters():
             if name.endswith("codebooks"):
                 value.copy_(torch.randn_like(value) * 0.8 ** torch.arange(len(value))[:, None, None])
-            elif name.endswith(("out.weight", "rate")):
+            elif name.endswith(("out.weight", "n_codebooks_embedding")):
                 value.copy_(torch.randn_like(value) * network)
     return decoder.eval()
 
