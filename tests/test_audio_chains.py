@@ -235,6 +235,11 @@ class TestCommand:
         assert (result.exit_code, result.output) == (0, "")
         assert "66,150 samples" in CliRunner().invoke(main, ["info", str(tmp_path / "a.nac")]).output
 
+    def test_joined_mp3_files_write_nothing_to_the_terminal(self, tmp_path, capfd):
+        result = self.encode(tmp_path / "a.mp3", mp3(0.5) + mp3(0.5))
+        assert (result.exit_code, result.output) == (0, "")
+        assert capfd.readouterr().err == ""  # nor do the libraries
+
     def test_what_was_not_read_is_one_line_and_exit_code_3(self, tmp_path):
         result = self.encode(tmp_path / "a.wav", coded(0.1, "WAV") + signal(500).tobytes())
         assert result.exit_code == 3

@@ -84,6 +84,9 @@ def _sndfile_tags(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
     import soundfile
 
     try:
+        with open(path, "rb") as stream:
+            if stream.read(4) not in (b"RIFF", b"RF64", b"FORM", b"caff"):  # the decoders of others may write messages
+                return []
         with soundfile.SoundFile(path) as file:
             return [(key, value) for key, value in file.copy_metadata().items() if key in _SNDFILE]
     except (soundfile.SoundFileError, OSError, UnicodeError, TypeError):
