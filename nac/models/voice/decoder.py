@@ -1,4 +1,4 @@
-"""The decoder of the voice model: pitch and codes of frames to samples."""
+"""The decoder of the voice model: codes of frames to samples."""
 
 import torch
 from torch import Tensor, nn
@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from nac.errors import WeightsError
 from nac.models.config import VoiceConfig
 from nac.models.layers import Delay, State
-from nac.models.voice.contour import PitchContour, PulseTrain
 from nac.models.voice.control import ControlNetwork, pitch_features
 from nac.models.voice.low_band import LowBand
+from nac.models.voice.pitch_code import decode_pitch
+from nac.models.voice.pulses import PulseTrain
 from nac.models.voice.quantizer import EnvelopeQuantizer
 from nac.models.voice.refinement import Refinement
 from nac.models.voice.spectrum import EnvelopeSpectrum
@@ -39,7 +40,6 @@ class VoiceDecoder(nn.Module):
         self.quantizer = EnvelopeQuantizer(config, codebook_size)
         self.spectrum = EnvelopeSpectrum(config)
         self.low_band = LowBand(config, codebook_size)
-        self.contour = PitchContour()
         self.pulses = PulseTrain()
         self.control = ControlNetwork(config)
         self.source_filter = SourceFilter(config)
@@ -59,36 +59,37 @@ class VoiceDecoder(nn.Module):
         if not float(self.control.deviation.min()) > 0:
             raise WeightsError("the voice model holds deviations that are not above zero; use other weights")
 
-    def forward(self, halves: Tensor, codes: Tensor, noise: Tensor, state: State | None = None) -> Tensor:
+    def forward(self, codes: Tensor, noise: Tensor, state: State | None = None) -> Tensor:
         """Decode.
 
         Args:
-            halves: f0 of the frames' halves in Hz, 0 where unvoiced, `[batch, frames, 2]`.
-            codes: of envelope and low bands, `[batch, n_codebooks, frames]`, −1 for none. A frame without any has no
-                sound of its own.
-            noise: of a power of 1, `[batch, frames + 1, hop]`: of the frames and of the one after them.
+            codes: `[batch, n_codebooks, frames]`: of pitch, envelope and low bands, −1 for none. A frame whose code of
+                pitch is not above 0 is not one of voice; it has no sound of its own, and its other codes are not read.
+                A frame of voice without other codes sounds as predicted.
+            noise: of a power of 1, `[batch, frames, hop]`.
             state: of the stream that the frames continue; None: silence came before.
 
         Returns:
             `[batch, frames · hop]`: the hops before the ones that the frames describe.
         """
+        is_voice = codes[:, 0] > 0
+        spectral = codes[:, 1:].where(is_voice[:, None], -1)
         n_envelope = self.config.envelope_codebooks
-        envelope, low = codes[:, :n_envelope], codes[:, n_envelope:]
+        envelope, low = spectral[:, :n_envelope], spectral[:, n_envelope:]
         n_used, n_low = (envelope >= 0).sum(1), (low >= 0).sum(1)
 
-        f0 = self.contour(halves, state)
-        pitch = pitch_features(f0)
+        f0 = self._pitch(codes[:, 0], state)
+        pitch = pitch_features(f0.float())
         latent, core = self.quantizer.decode(envelope, state)
         linear = self.quantizer.to_curves(latent)
         correction, hidden = self.control(latent, core, pitch, n_used, state)
         bands, aperiodicity = (linear + correction).tensor_split([self.config.n_bands], -1)
         curves = torch.cat([bands, aperiodicity.clamp(0, 1)], -1)
 
-        noise = torch.cat([noise[:, :-1], noise[:, 1:, :STEP]], 2)
-        source = torch.stack([self.pulses(f0, state), noise], 3)
-        heard = (n_used > 0)[..., None, None]
+        source = torch.stack([self.pulses(f0, state), noise.flatten(1)], 2)
+        source = source * is_voice.repeat_interleave(HOP, 1)[..., None]
         voiced = (f0 > 0).flatten(1)
-        parts = self.source_filter(curves, voiced, source * heard, self.spectrum, state)
+        parts = self.source_filter(curves, voiced, source, self.spectrum, state)
         coefficients = self.low_band.decode(low, self.low_band.scale(linear, self.spectrum))
         coded = self.low_band.synthesise(coefficients, state)[..., None]
         streams = torch.cat([self.late_synthesis(parts, state), self.late_low_band(coded, state)], 2)
@@ -103,3 +104,13 @@ class VoiceDecoder(nn.Module):
             state,
         )
         return out
+
+    def _pitch(self, codes: Tensor, state: State | None) -> Tensor:
+        """f0 in Hz, float64 `[batch, frames, 4]`, 0 where unvoiced."""
+        before = None if state is None else state.get(self)
+        if before is None:
+            before = torch.zeros(len(codes), dtype=torch.float64)
+        f0, last = decode_pitch(codes.cpu().numpy(), before.cpu().numpy())
+        if state is not None:
+            state[self] = torch.from_numpy(last)
+        return torch.from_numpy(f0).to(codes.device)

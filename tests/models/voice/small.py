@@ -18,7 +18,7 @@ SMALL = VoiceConfig(
     refinement_frame_blocks=1,
     refinement_blocks=2,
 )
-CODEBOOKS, SIZE = SMALL.n_codebooks - 1, 64
+CODEBOOKS, SIZE = SMALL.n_codebooks, 64
 #: Natural logarithm of power in a band that sounds as loud as speech, and of silence.
 LOUD, SILENT = -6.0, -18.0
 

@@ -12,42 +12,41 @@ from torch import Tensor
 from nac.errors import WeightsError
 from nac.models.layers import State
 from nac.models.voice.decoder import VoiceDecoder
+from nac.models.voice.pitch_code import decode_halves, encode_pitch
 from tests.models.voice.small import CODEBOOKS, HOP, LOUD, RATE, SILENT, SIZE, SMALL, flat_decoder, small_decoder
 
 DECODER = small_decoder()
 
 
-def random_codes(frames: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Pitch of halves, codes and noise, some frames unvoiced, some with fewer codebooks, some with none."""
+def random_codes(frames: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Codes and noise; some frames are unvoiced, some have fewer codebooks, some are not of voice."""
     rng = np.random.default_rng(seed)
-    halves = np.where(rng.random((1, frames, 2)) < 0.7, rng.uniform(60, 500, (1, frames, 2)), 0)
     codes = rng.integers(0, SIZE, (1, CODEBOOKS, frames))
+    codes[:, 0] = np.where(rng.random(frames) < 0.8, rng.integers(1, 1024, frames), rng.integers(0, 2, frames))
     counts = np.where(rng.random(frames) < 0.5, CODEBOOKS, rng.integers(0, CODEBOOKS + 1, frames))
     codes[:, np.arange(CODEBOOKS)[:, None] >= counts] = -1
-    noise = rng.standard_normal((1, frames + 1, HOP))
-    return torch.from_numpy(halves).float(), torch.from_numpy(codes), torch.from_numpy(noise).float()
+    noise = rng.standard_normal((1, frames, HOP))
+    return torch.from_numpy(codes), torch.from_numpy(noise).float()
 
 
 @torch.inference_mode()
-def decode(
-    halves: Tensor, codes: Tensor, noise: Tensor, sizes: list[int], decoder: VoiceDecoder = DECODER
-) -> np.ndarray:
+def decode(codes: Tensor, noise: Tensor, sizes: list[int], decoder: VoiceDecoder = DECODER) -> np.ndarray:
     """Samples, decoded in pieces of these sizes and the rest."""
     state: State = {}
-    edges = np.cumsum([0, *sizes]).clip(max=halves.shape[1])
+    edges = np.cumsum([0, *sizes]).clip(max=codes.shape[2])
     out = []
-    for a, b in zip(edges, [*edges[1:], halves.shape[1]], strict=True):
+    for a, b in zip(edges, [*edges[1:], codes.shape[2]], strict=True):
         if b > a:
-            out.append(decoder(halves[:, a:b], codes[..., a:b], noise[:, a : b + 1], state)[0].numpy())
+            out.append(decoder(codes[..., a:b], noise[:, a:b], state)[0].numpy())
     return np.concatenate(out)
 
 
-def steady(frames: int, hertz: float) -> tuple[Tensor, Tensor, Tensor]:
-    """A voice that holds one pitch and one spectrum."""
+def steady(frames: int, hertz: float) -> tuple[Tensor, Tensor]:
+    """A voice that holds one pitch (0: whispers) and one spectrum, without codes of the low band."""
     codes = torch.zeros(1, CODEBOOKS, frames, dtype=torch.long)
-    codes[:, SMALL.envelope_codebooks :] = -1
-    noise = torch.randn(1, frames + 1, HOP, generator=torch.Generator().manual_seed(0))
-    return torch.full((1, frames, 2), hertz), codes, noise
+    codes[:, 0] = int(encode_pitch(np.full(4, hertz)))
+    codes[:, 1 + SMALL.envelope_codebooks :] = -1
+    return codes, torch.randn(1, frames, HOP, generator=torch.Generator().manual_seed(0))
 
 
 @settings(deadline=None, max_examples=25)
@@ -64,12 +63,13 @@ def test_a_frame_changes_nothing_before_the_hop_that_it_completes(what: str) -> 
     given = random_codes(30)
     changed = [x.clone() for x in given]
     first = 15
+    codes, noise = changed
     if what == "pitch":
-        changed[0][:, first:] = 333.0
+        codes[:, 0, first:] = 333
     elif what == "codes":
-        changed[1][..., first:] = (changed[1][..., first:] + 7) % SIZE
+        codes[:, 1:, first:] = (codes[:, 1:, first:] + 7) % SIZE
     else:
-        changed[2][:, first + 1 :] *= -1  # `first` overlaps with the frame before it
+        noise[:, first:] *= -1
     same = decode(*given, []) == decode(*changed, [])
     # Frame f completes hop f − 1, from sample f · hop on in what comes out.
     assert same[: first * HOP].all()
@@ -83,8 +83,8 @@ def test_a_coded_waveform_comes_out_two_hops_late(monkeypatch: pytest.MonkeyPatc
     x = torch.sin(torch.arange(frames * HOP) * (2 * np.pi * 440 / RATE))[None]
     coefficients = decoder.low_band.analyse(x)
     monkeypatch.setattr(decoder.low_band, "decode", lambda codes, scale: coefficients)
-    halves, codes, noise = steady(frames, 0.0)
-    sound = decode(halves, codes.clamp(min=0), noise, [], decoder)
+    codes, noise = steady(frames, 0.0)
+    sound = decode(codes.clamp(min=0), noise, [], decoder)
     np.testing.assert_allclose(sound[4 * HOP :], x[0, 2 * HOP : -2 * HOP].numpy(), atol=0.02)
 
 
@@ -92,7 +92,7 @@ def test_a_coded_waveform_comes_out_two_hops_late(monkeypatch: pytest.MonkeyPatc
 def test_dropped_codebooks_leave_what_the_others_say(kept: int) -> None:
     """The prediction of later frames depends on core codebooks alone, so latents change by the dropped vectors."""
     quantizer = DECODER.quantizer
-    codes = random_codes(25)[1][:, : SMALL.envelope_codebooks].clamp(min=0)
+    codes = random_codes(25)[0][:, 1 : 1 + SMALL.envelope_codebooks].clamp(min=0)
     reduced = codes.clone()
     reduced[:, kept:] = -1
     (full, core), (part, part_core) = quantizer.decode(codes), quantizer.decode(reduced)
@@ -105,12 +105,12 @@ def test_dropped_codebooks_leave_what_the_others_say(kept: int) -> None:
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("kept", [2, 5, 9])
+@pytest.mark.parametrize("kept", [1, 2, 5, 9])
 def test_missing_rows_are_codes_of_none(kept: int) -> None:
-    halves, codes, noise = random_codes(20)
+    codes, noise = random_codes(20)
     none = codes.clone()
     none[:, kept:] = -1
-    np.testing.assert_array_equal(decode(halves, codes[:, :kept], noise, []), decode(halves, none, noise, []))
+    np.testing.assert_array_equal(decode(codes[:, :kept], noise, []), decode(none, noise, []))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -161,7 +161,11 @@ def test_a_prediction_that_never_forgets_is_refused() -> None:
 
 @pytest.mark.parametrize("hertz", [70.0, 123.4, 222.2, 480.0])
 def test_the_pitch_is_the_one_asked_for(hertz: float) -> None:
-    sound = decode(*steady(80, hertz), [], flat_decoder())[20 * HOP :]
+    codes, noise = steady(80, hertz)
+    coded = decode_halves(codes[0, 0].numpy())[0, 0]
+    assert abs(1200 * np.log2(coded / hertz)) < 17
+    hertz = coded
+    sound = decode(codes, noise, [], flat_decoder())[20 * HOP :]
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 1 << 18))
     frequency = np.arange(len(spectrum)) * RATE / (1 << 18)
     near = np.abs(frequency - hertz) < hertz / 3
@@ -172,9 +176,9 @@ def test_the_pitch_is_the_one_asked_for(hertz: float) -> None:
 
 
 def test_unvoiced_frames_have_no_harmonics_and_the_noise_given() -> None:
-    halves, codes, noise = steady(40, 0.0)
+    codes, noise = steady(40, 0.0)
     decoder = small_decoder(network=0.0)
-    sound, opposite = decode(halves, codes, noise, [], decoder), decode(halves, codes, -noise, [], decoder)
+    sound, opposite = decode(codes, noise, [], decoder), decode(codes, -noise, [], decoder)
     assert sound.std() > 1e-3
     np.testing.assert_allclose(sound, -opposite, atol=1e-6)
 
@@ -187,12 +191,16 @@ def test_loudness_is_that_of_the_envelope() -> None:
 
 
 def test_silence_stays_silent() -> None:
-    halves, codes, noise = steady(60, 0.0)
+    codes, noise = steady(60, 0.0)
     decoder = flat_decoder(bands=SILENT, network=0.02)
-    assert np.abs(decode(halves, codes, noise, [], decoder)).max() < 2e-3
-    # Frames without codes have no sound of their own at all, whatever the envelope that is predicted for them.
-    loud = small_decoder(network=0.0)
-    np.testing.assert_array_equal(decode(halves + 100, codes.clamp(max=-1), noise, [], loud), 0.0)
+    assert np.abs(decode(codes, noise, [], decoder)).max() < 2e-3
+
+
+@pytest.mark.parametrize("pitch", [0, -1])
+def test_frames_that_are_not_of_voice_have_no_sound(pitch: int) -> None:
+    codes, noise = random_codes(30)
+    codes[:, 0] = pitch
+    np.testing.assert_array_equal(decode(codes, noise, [], small_decoder(network=0.0)), 0.0)
 
 
 @settings(deadline=None, max_examples=20)
