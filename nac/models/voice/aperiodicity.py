@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from nac.models.voice.correlation import take
+from nac.models.voice.correlation import power, take
 from nac.models.voice.timing import LOOKAHEAD, SAMPLE_RATE
 
 #: Hz, limits of the bands.
@@ -39,8 +39,8 @@ def band_aperiodicity(x: Tensor, centres: Tensor, f0: Tensor) -> Tensor:
     early = torch.fft.rfft(take(x, start, WINDOW) * window)
     late = torch.fft.rfft(take(x, start + period, WINDOW) * window)
     # In real numbers, whose products round alike wherever they are in memory.
-    (a, b), (c, d) = (early.real, early.imag), (late.real, late.imag)
-    powers = torch.stack([a * a + b * b, c * c + d * d])
+    powers = torch.stack([power(early), power(late)])
+    (a, b), (c, d) = (torch.view_as_real(z).movedim(-1, 0).contiguous() for z in (early, late))
     angle = 2 * math.pi / WINDOW * torch.arange(MAX_SHIFT + 1)[:, None, None] * torch.arange(WINDOW // 2 + 1)
     # A shift by −s differs from that by s in the sign of the sine. [shifts, frames, bins]
     even, odd = (a * c + b * d) * angle.cos(), (a * d - b * c) * angle[1:].sin()

@@ -20,19 +20,31 @@ def lowpass(cutoff: float, taps: int, rate: float) -> Tensor:
     return (h / h.sum()).float()
 
 
-def decimate(x: Tensor, taps: Tensor, factor: int) -> Tensor:
-    """Filter and keep every `factor`-th sample.
+class Decimator:
+    """A filter and the lower rate after it, as a product of blocks of the signal and a matrix."""
 
-    Args:
-        x: `[channels, samples]`.
-        taps: `[taps]`, symmetric, odd in number.
-        factor: by which the rate falls.
+    def __init__(self, taps: Tensor, factor: int, block: int) -> None:
+        """A decimator.
 
-    Returns:
-        `[channels, (samples − taps) // factor + 1]`; the first is centred at sample `taps // 2` of x.
-    """
-    # Sums by row, whose rounding does not depend on how many rows there are.
-    return (x.unfold(-1, len(taps), factor) * taps).sum(-1)
+        Args:
+            taps: `[taps]`, symmetric, odd in number.
+            factor: by which the rate falls.
+            block: samples of the result made at a time. Each place in a block has a rounding of its own, so a hop should
+                be whole blocks.
+        """
+        self.factor, self.block = factor, block
+        #: Samples of the result by which it begins late.
+        self.delay = len(taps) // 2 // factor
+        self._matrix = torch.zeros((block - 1) * factor + len(taps), block)
+        for i in range(block):
+            self._matrix[i * factor : i * factor + len(taps), i] = taps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`[channels, samples]` to `[channels, samples / factor]`; the last ones lack samples after them."""
+        count, step = -(-x.shape[1] // (self.block * self.factor)), self.block * self.factor
+        size = len(self._matrix)
+        padded = torch.nn.functional.pad(x, (0, (count - 1) * step + size - x.shape[1]))
+        return (padded.unfold(1, size, step) @ self._matrix).flatten(1)
 
 
 def take(x: Tensor, starts: Tensor, length: int) -> Tensor:
@@ -47,6 +59,12 @@ def take(x: Tensor, starts: Tensor, length: int) -> Tensor:
         `[n, length]`.
     """
     return x.unfold(0, length, 1).index_select(0, starts)
+
+
+def power(spectrum: Tensor) -> Tensor:
+    """Squared magnitude of complex values, of the same shape."""
+    squares = torch.view_as_real(spectrum).square()
+    return squares[..., 0] + squares[..., 1]
 
 
 def correlate_within(segments: Tensor, low: int, high: int, floor: float) -> Tensor:
@@ -66,8 +84,8 @@ def correlate_within(segments: Tensor, low: int, high: int, floor: float) -> Ten
     """
     size = segments.shape[-1]
     spectrum = torch.fft.rfft(segments, n=2 ** (size + high - 1).bit_length())
-    dots = torch.fft.irfft(spectrum.real.square() + spectrum.imag.square())[..., low:high]
-    energy = segments.double().square_().cumsum(-1)
+    dots = torch.fft.irfft(power(spectrum))[..., low:high]
+    energy = segments.square().cumsum(-1, dtype=torch.float64)
     noise = (size - torch.arange(low, high)) * floor**2
     first = energy[..., size - high : size - low].flip(-1) + noise
     last = energy[..., -1:] - energy[..., low - 1 : high - 1] + noise

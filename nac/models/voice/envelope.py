@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from nac.models.voice.correlation import take
+from nac.models.voice.correlation import power, take
 from nac.models.voice.timing import SAMPLE_RATE
 
 #: Points of the transform; the spectra have half as many bins and one.
@@ -39,9 +39,8 @@ def spectral_envelope(frames: Tensor, f0: Tensor) -> Tensor:
         Power, `[n, 513]`, from 0 Hz to half the sample rate; white noise of variance v gives v.
     """
     f = torch.where(f0 > 0, f0.clamp_min(LOWEST_F0), UNVOICED_F0)[:, None].float()
-    power = _power_spectrum(frames, f)
-    power = _smooth(_mirror_below_f0(power, f), f)
-    cepstrum = torch.fft.irfft(power.log(), n=SIZE)[:, :BINS]
+    smooth = _smooth(_mirror_below_f0(_power_spectrum(frames, f), f), f)
+    cepstrum = torch.fft.irfft(smooth.log(), n=SIZE)[:, :BINS]
     # The transform of a symmetric sequence, given by its half, is its own inverse but for the scale.
     envelope: Tensor = torch.fft.irfft(cepstrum * _lifter(f), n=SIZE)[:, :BINS].mul(SIZE).exp()
     return envelope
@@ -55,29 +54,28 @@ def _power_spectrum(frames: Tensor, f: Tensor) -> Tensor:
     window = (t * (math.pi / half)).clamp_(-math.pi, math.pi).cos_().add_(1).mul_(0.5 * gain)
     y = frames * window
     y = torch.addcmul(y, window, y.sum(1, keepdim=True) / (gain * half), value=-1)
-    spectrum = torch.fft.rfft(y)
-    power: Tensor = spectrum.real.square() + spectrum.imag.square() + FLOOR
-    return power
+    return power(torch.fft.rfft(y)) + FLOOR
 
 
-def _mirror_below_f0(power: Tensor, f: Tensor) -> Tensor:
+def _mirror_below_f0(spectrum: Tensor, f: Tensor) -> Tensor:
     """Add the power at f0 − x to that at x, since the window's main lobe about −f0 is missing below f0."""
     width = SAMPLE_RATE / SIZE
     bins = torch.arange(_LOW_BINS)
     mirror = (f / width - bins).clamp_min(0.0)
     below = mirror.floor().long()
     t = mirror - below
-    added = power.gather(1, below) * (1 - t) + power.gather(1, below + 1) * t
-    low = power[:, :_LOW_BINS] + added * (bins * width < f)
-    return torch.cat([low, power[:, _LOW_BINS:]], 1)
+    added = spectrum.gather(1, below) * (1 - t) + spectrum.gather(1, below + 1) * t
+    low = spectrum[:, :_LOW_BINS] + added * (bins * width < f)
+    return torch.cat([low, spectrum[:, _LOW_BINS:]], 1)
 
 
-def _smooth(power: Tensor, f: Tensor) -> Tensor:
+def _smooth(spectrum: Tensor, f: Tensor) -> Tensor:
     """Mean over a width of 2/3 f0 about each bin."""
-    ends = power[:, 1 : _MARGIN + 1].flip(1), power[:, -_MARGIN - 1 : -1].flip(1)
+    ends = spectrum[:, 1 : _MARGIN + 1].flip(1), spectrum[:, -_MARGIN - 1 : -1].flip(1)
     # Running sums of weak bins beside strong ones need double precision.
-    total = torch.nn.functional.pad(torch.cat([ends[0], power, ends[1]], 1).double().cumsum(1), (1, 0))
-    rows = torch.arange(len(power)) * total.shape[1] + _MARGIN
+    values = torch.cat([torch.zeros(len(spectrum), 1), ends[0], spectrum, ends[1]], 1)
+    total = values.cumsum(1, dtype=torch.float64)
+    rows = torch.arange(len(spectrum)) * total.shape[1] + _MARGIN
     reach = f[:, 0].double() / 3 / (SAMPLE_RATE / SIZE)
 
     def integral(offset: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nac.models.layers import State
-from nac.models.voice.correlation import correlate_within, decimate, lowpass, take
+from nac.models.voice.correlation import Decimator, correlate_within, lowpass, take
 from nac.models.voice.timing import FRAMES, HOP, HOPS_AFTER, HOPS_BEFORE, LOOKAHEAD, SAMPLE_RATE, STEP
 
 #: Hz; the candidates cover this range.
@@ -59,7 +59,7 @@ class PitchTracker(nn.Module):
         grid = np.arange(count) / GRID
         #: Hz of the candidates.
         self.candidates = LOWEST * 2**grid
-        self._bias = torch.from_numpy(octave * (1 - grid / grid[-1])).float()
+        self._bias = torch.from_numpy(octave * (1 - grid / grid[-1])).float()[:, None]
         self._unvoiced = unvoiced
         # [from, to]; the last state is unvoiced.
         moves = np.full((count + 1, count + 1), -switch, np.float32)
@@ -68,13 +68,13 @@ class PitchTracker(nn.Module):
         self._moves = moves
         self._into = np.ascontiguousarray(moves.T)
 
-        self._coarse_taps = lowpass(1000, 65, SAMPLE_RATE)
-        self._fine_taps = lowpass(2500, 49, SAMPLE_RATE)
+        self._coarse = Decimator(lowpass(1000, 65, SAMPLE_RATE), self.COARSE, 24)
+        self._fine = Decimator(lowpass(2500, 49, SAMPLE_RATE), self.FINE, 24)
         rate = SAMPLE_RATE / self.COARSE
         # Cubic interpolation (Catmull-Rom) from lags to candidates.
         position = torch.from_numpy(rate / self.candidates) - 1
         self._below = position.floor().long()
-        t = (position - self._below).float()
+        t = (position - self._below).float()[:, None]
         self._weights = (
             t * (-0.5 + t * (1 - 0.5 * t)),
             1 + t * t * (-2.5 + 1.5 * t),
@@ -103,8 +103,8 @@ class PitchTracker(nn.Module):
             Of the frames, `[4 · hops, channels, candidates]`, and of a frame ahead of each hop, centred up to 5 ms
             after its last one, as far as the samples known allow: `[hops, channels, candidates]`.
         """
-        half = len(self._coarse_taps) // 2 // self.COARSE
-        y = decimate(x, self._coarse_taps, self.COARSE)
+        half = self._coarse.delay
+        y = self._coarse(x)
         step, hop, limit = STEP // self.COARSE, HOP // self.COARSE, LOOKAHEAD // self.COARSE - half
         hops = x.shape[1] // HOP - HOPS_BEFORE - HOPS_AFTER
         first = HOPS_BEFORE * hop - half + step // 2
@@ -118,14 +118,16 @@ class PitchTracker(nn.Module):
             ]
             parts.append(correlate_within(torch.cat(segments, 1), low, high, NOISE_FLOOR))
             low = high
-        r = torch.cat(parts, 2)
+        # [lags, channels · (frames + hops ahead)]: sums and choices by lag are fast along rows.
+        r = torch.cat(parts, 2).flatten(0, 1).T.contiguous()
         # A slow sound is like itself at short lags, too. So the difference counts relative to its mean up to the lag,
         # as in YIN (de Cheveigné and Kawahara 2002), where that is less than noise has.
         difference = 1 - r
-        mean = difference.cumsum(2) / torch.arange(1, r.shape[2] + 1)
-        r = 1 - difference / mean.clamp(MIN_MEAN_DIFFERENCE, 1)
-        near = [w * r.index_select(2, self._below + i - 1) for i, w in enumerate(self._weights)]
-        scores = (near[0] + near[1] + near[2] + near[3] - self._bias).transpose(0, 1)
+        mean = difference.cumsum(0) / torch.arange(1, len(r) + 1)[:, None]
+        r = 1 - difference / mean.clamp_(MIN_MEAN_DIFFERENCE, 1)
+        near = [w * r.index_select(0, self._below + i - 1) for i, w in enumerate(self._weights)]
+        scores = (near[0] + near[1] + near[2] + near[3] - self._bias).view(len(self._below), len(x), -1)
+        scores = scores.permute(2, 1, 0).contiguous()
         return scores[: FRAMES * hops], scores[FRAMES * hops :]
 
     def _path(self, scores: Tensor, ahead: Tensor, state: State | None) -> npt.NDArray[np.intp]:
@@ -166,8 +168,8 @@ class PitchTracker(nn.Module):
         if not len(frame):
             return f0
         rate, window, reach = SAMPLE_RATE / self.FINE, self.FINE_WINDOW, self.FINE_RANGE
-        half = len(self._fine_taps) // 2 // self.FINE
-        y = decimate(x, self._fine_taps, self.FINE)
+        half = self._fine.delay
+        y = self._fine(x)
         lag = np.round(rate / self.candidates[path[frame, channel]]).astype(np.int64)
         centre = HOPS_BEFORE * HOP // self.FINE - half + frame * (STEP // self.FINE) + STEP // self.FINE // 2
         limit = centre + LOOKAHEAD // self.FINE - half

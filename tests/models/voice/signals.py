@@ -9,7 +9,7 @@ Signal = npt.NDArray[np.float32]
 
 def centres(hops: int) -> npt.NDArray[np.float64]:
     """Sample numbers of the centres of the frames of 5 ms of so many hops."""
-    return (np.arange(4 * hops) + 0.5) * STEP
+    return np.asarray((np.arange(4 * hops) + 0.5) * STEP, np.float64)
 
 
 def glide(start: float, stop: float, seconds: float, level: float = 0.3) -> tuple[Signal, Signal]:
@@ -33,6 +33,5 @@ def noise(seconds: float, level: float = 0.1, seed: int = 0) -> Signal:
 def pulses(f0: float, seconds: float) -> Signal:
     """Harmonics of equal strength below 11.5 kHz, with the power 1 per sample that white noise of variance 1 has."""
     t = np.arange(round(seconds * RATE)) / RATE
-    return (
-        np.sqrt(2 * 2 * f0 / RATE) * sum(np.cos(2 * np.pi * k * f0 * t) for k in range(1, int(11_500 / f0) + 1))
-    ).astype(np.float32)
+    harmonics = sum(np.cos(2 * np.pi * k * f0 * t) for k in range(1, int(11_500 / f0) + 1))
+    return np.asarray(np.sqrt(4 * f0 / RATE) * harmonics, np.float32)
