@@ -29,7 +29,7 @@ class Decimator:
         Args:
             taps: `[taps]`, symmetric, odd in number.
             factor: by which the rate falls.
-            block: samples of the result made at a time. Each place in a block has a rounding of its own, so a hop should
+            block: samples of the result made at a time. Each place in a block has a rounding of its own, so a hop is to
                 be whole blocks.
         """
         self.factor, self.block = factor, block
