@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from nac.errors import WeightsError
 from nac.models.config import VoiceConfig
 from nac.models.layers import Delay, State
+from nac.models.voice.contour import PitchContour
 from nac.models.voice.control import ControlNetwork, pitch_features
 from nac.models.voice.low_band import LowBand
 from nac.models.voice.pitch_code import decode_pitch
@@ -40,6 +41,7 @@ class VoiceDecoder(nn.Module):
         self.quantizer = EnvelopeQuantizer(config, codebook_size)
         self.spectrum = EnvelopeSpectrum(config)
         self.low_band = LowBand(config, codebook_size)
+        self.contour = PitchContour()
         self.pulses = PulseTrain()
         self.control = ControlNetwork(config)
         self.source_filter = SourceFilter(config)
@@ -78,8 +80,8 @@ class VoiceDecoder(nn.Module):
         envelope, low = spectral[:, :n_envelope], spectral[:, n_envelope:]
         n_used, n_low = (envelope >= 0).sum(1), (low >= 0).sum(1)
 
-        f0 = self._pitch(codes[:, 0], state)
-        pitch = pitch_features(f0.float())
+        f0 = self.contour(decode_pitch(codes[:, 0]), state)
+        pitch = pitch_features(f0)
         latent, core = self.quantizer.decode(envelope, state)
         linear = self.quantizer.to_curves(latent)
         correction, hidden = self.control(latent, core, pitch, n_used, state)
@@ -104,13 +106,3 @@ class VoiceDecoder(nn.Module):
             state,
         )
         return out
-
-    def _pitch(self, codes: Tensor, state: State | None) -> Tensor:
-        """f0 in Hz, float64 `[batch, frames, 4]`, 0 where unvoiced."""
-        before = None if state is None else state.get(self)
-        if before is None:
-            before = torch.zeros(len(codes), dtype=torch.float64)
-        f0, last = decode_pitch(codes.cpu().numpy(), before.cpu().numpy())
-        if state is not None:
-            state[self] = torch.from_numpy(last)
-        return torch.from_numpy(f0).to(codes.device)

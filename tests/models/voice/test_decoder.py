@@ -11,8 +11,9 @@ from torch import Tensor
 
 from nac.errors import WeightsError
 from nac.models.layers import State
+from nac.models.voice.contour import PitchContour
 from nac.models.voice.decoder import VoiceDecoder
-from nac.models.voice.pitch_code import decode_halves, encode_pitch
+from nac.models.voice.pitch_code import decode_pitch, encode_pitch
 from tests.models.voice.small import CODEBOOKS, HOP, LOUD, RATE, SILENT, SIZE, SMALL, flat_decoder, small_decoder
 
 DECODER = small_decoder()
@@ -44,7 +45,7 @@ def decode(codes: Tensor, noise: Tensor, sizes: list[int], decoder: VoiceDecoder
 def steady(frames: int, hertz: float) -> tuple[Tensor, Tensor]:
     """A voice that holds one pitch (0: whispers) and one spectrum, without codes of the low band."""
     codes = torch.zeros(1, CODEBOOKS, frames, dtype=torch.long)
-    codes[:, 0] = int(encode_pitch(np.full(4, hertz)))
+    codes[:, 0] = int(encode_pitch(torch.full((4,), hertz)))
     codes[:, 1 + SMALL.envelope_codebooks :] = -1
     return codes, torch.randn(1, frames, HOP, generator=torch.Generator().manual_seed(0))
 
@@ -162,7 +163,7 @@ def test_a_prediction_that_never_forgets_is_refused() -> None:
 @pytest.mark.parametrize("hertz", [70.0, 123.4, 222.2, 480.0])
 def test_the_pitch_is_the_one_asked_for(hertz: float) -> None:
     codes, noise = steady(80, hertz)
-    coded = decode_halves(codes[0, 0].numpy())[0, 0]
+    coded = float(decode_pitch(codes[0, 0])[0, 0])
     assert abs(1200 * np.log2(coded / hertz)) < 17
     hertz = coded
     sound = decode(codes, noise, [], flat_decoder())[20 * HOP :]
@@ -231,3 +232,11 @@ def test_configs_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             dataclasses.replace(SMALL, **wrong)
+
+
+def test_the_contour_goes_through_the_halves_and_on_as_they_do() -> None:
+    halves = 100 * 2 ** torch.tensor([[[0.0, 0.4], [0.4, 0.4], [0.0, 0.0]]])
+    halves[:, 2, 0] = 0
+    octaves = torch.log2(PitchContour()(halves) / 100)
+    expected = [[0.0, 0.1, 0.3, 0.5], [0.4, 0.4, 0.4, 0.4], [-np.inf, -np.inf, 0.0, 0.0]]
+    np.testing.assert_allclose(octaves[0], expected, atol=1e-5)
