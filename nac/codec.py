@@ -9,7 +9,7 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,8 +32,7 @@ from nac.settings import Tags, as_sample_rate, beam_width, codebooks_for
 from nac.stream import StreamDecoder, StreamEncoder
 from nac.times import show_time
 from nac.verify import Verifier
-
-Progress = Callable[[float], None]
+from nac.writing import Progress, encoded, write_live
 
 
 class Codec:
@@ -100,6 +99,14 @@ class Codec:
         """Samples per frame at `sample_rate`."""
         return self.model.config.hop
 
+    def warm_up(self, kbps: int = 6) -> None:
+        """Code and decode a moment of silence, so that the first frames of a live stream take no longer than others.
+
+        Args:
+            kbps: as in `encode`.
+        """
+        self.decode(self.encode(np.zeros(self.hop * 8, np.float32), self.sample_rate, kbps, block_frames=1))
+
     # -- arrays ------------------------------------------------------------------------------------------------
 
     def encode(
@@ -110,6 +117,7 @@ class Codec:
         effort: str | int = "default",
         tags: Tags | Mapping[str, str] = (),
         entropy: bool | None = None,
+        block_frames: int | None = None,
     ) -> bytes:
         """Encode audio to the bytes of a `.nac` file.
 
@@ -122,15 +130,16 @@ class Codec:
             tags: (key, value) pairs, or a mapping.
             entropy: code without loss in about a sixth fewer bytes, at some cost in time; None: where the weights have
                 tables for it.
+            block_frames: as in `StreamEncoder`.
 
         Raises:
             AudioError: another shape or type, or values that are not finite.
-            OptionError: `kbps`, `effort` or `tags` is not possible.
+            OptionError: `kbps`, `effort`, `tags` or `block_frames` is not possible.
             WeightsError: the weights have no tables for the entropy coding.
         """
         samples = as_samples(audio)
         stream = StreamEncoder(
-            self, sample_rate, samples.shape[0], kbps, effort, tags, samples=samples.shape[1], entropy=entropy
+            self, sample_rate, samples.shape[0], kbps, effort, tags, samples.shape[1], entropy, block_frames
         )
         return stream.push(samples) + stream.flush()
 
@@ -221,6 +230,7 @@ class Codec:
         verify: bool = False,
         raw: RawFormat | None = None,
         channels: int | None = None,
+        block_frames: int | None = None,
     ) -> Metadata:
         """Encode an audio file.
 
@@ -236,6 +246,7 @@ class Codec:
             channels: 1 folds all channels into one, 2 folds more than two into two; None takes one or two as they are.
             verify: read back every block from the file, decode it and compare it with what was coded; the target
                 appears only if nothing differs.
+            block_frames: as in `StreamEncoder`; a pipe gets every block as soon as its last sample has come.
 
         Returns:
             The metadata of the file.
@@ -252,17 +263,19 @@ class Codec:
         with open_audio(source, raw, channels) as reader:
             # The header of a file is completed at its end, whatever the source has announced.
             samples = reader.frames if live else None
-            stream = StreamEncoder(self, reader.sample_rate, reader.channels, kbps, effort, tags, samples, entropy)
+            stream = StreamEncoder(
+                self, reader.sample_rate, reader.channels, kbps, effort, tags, samples, entropy, block_frames
+            )
             if os.fspath(target) == "-":
-                _encode_live(reader, stream, standard_output(), progress)
+                write_live(reader, stream, standard_output(), progress)
                 return stream.metadata
             with NewFile(target) as new:
                 if new.special:
-                    _encode_live(reader, stream, new.file, progress)
+                    write_live(reader, stream, new.file, progress)
                     return stream.metadata
                 if verify:
                     return _encode_verified(self, reader, stream, new, progress)
-                for piece in _encoded(reader, stream, progress):
+                for piece in encoded(reader, stream, progress):
                     new.file.write(piece)
                 return patch_samples(new.file, stream.metadata, stream.samples)
 
@@ -278,6 +291,7 @@ class Codec:
         progress: Progress | None = None,
         headroom: float = 0.0,
         with_tags: bool = True,
+        live: bool = False,
     ) -> DecodeReport:
         """Decode a `.nac` file.
 
@@ -291,6 +305,7 @@ class Codec:
             progress: called with the seconds of audio written.
             headroom: by how many dB the sound is lowered, so that peaks above full scale are not clipped.
             with_tags: whether the tags go into FLAC, Ogg and MP3 files.
+            live: write what can be heard as soon as its bytes have come, and read nothing ahead; see `StreamDecoder`.
 
         Returns:
             What was decoded, and the damage found.
@@ -299,12 +314,14 @@ class Codec:
             FormatError: the source is not a `.nac` file that can be read. Damaged blocks are in the report instead.
             WeightsError: it was made with other weights.
             AudioError: the target cannot be written as asked.
-            OptionError: the file ends before `start`.
+            OptionError: the file ends before `start`; or `live` for a part of a file.
             OSError: the source cannot be opened.
         """
+        if live and (start > 0 or duration is not None):
+            raise OptionError("a live stream is decoded from where it begins to its end: give no part of it")
         with _open_input(source) as stream:
             metadata = read_header(stream)
-            decoder = StreamDecoder(self, metadata)
+            decoder = StreamDecoder(self, metadata, live)
             length = None if duration is None else round(duration * metadata.sample_rate)
             first = round(start * metadata.sample_rate)
             expected = None if metadata.samples is None else max(0, metadata.samples - first)
@@ -314,7 +331,9 @@ class Codec:
             with AudioWriter(
                 target, metadata.sample_rate, metadata.channels, format, subtype, expected, gain, tags
             ) as writer:
-                for samples in decoder.read(stream, first, length):
+                if live:  # the header alone, so that whoever plays it can begin
+                    writer.write(np.zeros((metadata.channels, 0), np.float32))
+                for samples in decoder.follow(stream) if live else decoder.read(stream, first, length):
                     writer.write(samples)
                     if progress is not None:
                         progress(writer.samples / metadata.sample_rate)
@@ -340,32 +359,12 @@ def _make_fork_safe() -> None:
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-def _encoded(reader: AudioReader, stream: StreamEncoder, progress: Progress | None) -> Iterator[bytes]:
-    """The file without its end block, in pieces."""
-    # Pieces far shorter than a block, so that no block waits long for the last of its samples.
-    for samples in reader.blocks(max(1, reader.sample_rate // 4)):
-        yield stream.push(samples)
-        if progress is not None:
-            progress(stream.samples / stream.metadata.sample_rate)
-    yield stream.finish()
-
-
-def _encode_live(reader: AudioReader, stream: StreamEncoder, out: BinaryIO, progress: Progress | None) -> None:
-    """Write what somebody may be waiting for as soon as it is ready."""
-    for piece in _encoded(reader, stream, progress):
-        if piece:
-            out.write(piece)
-            out.flush()
-    out.write(stream.end())
-    out.flush()
-
-
 def _encode_verified(
     codec: Codec, reader: AudioReader, stream: StreamEncoder, new: NewFile, progress: Progress | None
 ) -> Metadata:
     """As writing alone, but every block is read back and decoded as soon as it is written."""
     with Verifier(codec, stream, new.unfinished, new.path) as verifier:
-        for piece in _encoded(reader, stream, progress):
+        for piece in encoded(reader, stream, progress):
             if piece:
                 new.file.write(piece)
                 new.file.flush()

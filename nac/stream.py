@@ -15,7 +15,7 @@ from nac.errors import AudioError, OptionError
 from nac.format.blocks import BlockReader, BlockWriter
 from nac.format.entropy.tables import TableLibrary, has_tables, tables_beside, tables_field
 from nac.format.header import Metadata, header_bytes, pack_header, read_header
-from nac.format.layout import ENTROPY, ENTROPY_CODINGS, PACKED, default_block_frames, split_codebooks
+from nac.format.layout import ENTROPY, ENTROPY_CODINGS, ENTROPY_FROM, PACKED, default_block_frames, split_codebooks
 from nac.format.scan import is_seekable
 from nac.models.streaming import CodedFrames, FrameEncoder
 from nac.packaged import table_library
@@ -47,6 +47,7 @@ class StreamEncoder:
         tags: Tags | Mapping[str, str] = (),
         samples: int | None = None,
         entropy: bool | None = None,
+        block_frames: int | None = None,
     ) -> None:
         """An encoder for one file.
 
@@ -58,17 +59,20 @@ class StreamEncoder:
             effort: "fast", "default", "best", or paths of the codebook search, 1 to 64.
             tags: (key, value) pairs, or a mapping.
             samples: per channel, of the whole signal, if known; the header then states it, and no end block follows.
-            entropy: whether to entropy code; None: if the weights have tables for it.
+            entropy: whether to entropy code; None: if the weights have tables for it, and blocks are long enough.
+            block_frames: frames of a block, of 20 ms each, 1 to 255: nothing is known of a block before its last
+                sample, so few make a stream with little delay, and many a small file; None: a second.
 
         Raises:
-            OptionError: `kbps`, `effort` or `tags` is not possible.
+            OptionError: `kbps`, `effort`, `tags` or `block_frames` is not possible.
             AudioError: the number of channels is not.
             WeightsError: `entropy` is set, and the weights have no tables.
         """
         codebooks, config = codebooks_for(kbps), codec.model.config
         kbps, sample_rate = int(kbps), as_sample_rate(sample_rate)
+        frames = default_block_frames(channels, kbps) if block_frames is None else block_frames
         if entropy is None:
-            entropy = ENTROPY_DEFAULT and has_tables(codec.path, codec.fingerprint)
+            entropy = ENTROPY_DEFAULT and frames >= ENTROPY_FROM and has_tables(codec.path, codec.fingerprint)
         tables = (tables_beside(codec.path, codec.fingerprint),) if entropy else ()
         if channels not in (1, 2):
             raise AudioError(f"{channels} channels cannot be coded; give 1 or 2")
@@ -80,7 +84,7 @@ class StreamEncoder:
             codebooks,
             codec.fingerprint,
             config.name,
-            block_frames=default_block_frames(channels, kbps),
+            block_frames=frames,
             tags=as_tags(tags),
             coding=ENTROPY if entropy else PACKED,
             extra=tuple(map(tables_field, tables)),
@@ -152,7 +156,8 @@ class StreamDecoder:
     """Bytes of a `.nac` file in, samples `[channels, n]` at the original sample rate out, whatever the cut.
 
     Where the header does not state the length, the last 20 ms are held back until the end block has told how many of
-    them are padding.
+    them are padding. A live one holds nothing back: where the end block comes later than the last frame, up to 20 ms of
+    padding follow the sound.
 
     >>> import nac
     >>> codec = nac.Codec.load()
@@ -164,17 +169,19 @@ class StreamDecoder:
 
     """
 
-    def __init__(self, codec: LoadedModel, metadata: Metadata | None = None) -> None:
+    def __init__(self, codec: LoadedModel, metadata: Metadata | None = None, live: bool = False) -> None:
         """A decoder for one file.
 
         Args:
             codec: the loaded model.
             metadata: of the file, if its header has been read already: the bytes then begin with the first block.
+            live: hold nothing back.
 
         Raises:
             WeightsError: the file was made with other weights.
         """
         self._codec = codec
+        self._live = live
         self._header = b""  # what has come of it
         self._metadata: Metadata | None = None
         self._given = 0
@@ -214,7 +221,9 @@ class StreamDecoder:
         self._metadata = metadata
         # The most that the end block can take away: what the last frame is padded with, and what rounding adds.
         rate = metadata.sample_rate
-        self._hold = -(-rate // metadata.frame_rate) - (-rate // self._codec.model.config.sample_rate) + 1
+        self._hold = (
+            0 if self._live else -(-rate // metadata.frame_rate) - (-rate // self._codec.model.config.sample_rate) + 1
+        )
         self._tables = table_library(self._codec.path)
         self._held: Samples = np.zeros((metadata.channels, 0), np.float32)
         self._decoder = BlockDecoder(self._codec, metadata)
@@ -271,6 +280,26 @@ class StreamDecoder:
     def _joined(self, pieces: Iterable[Samples]) -> Samples:
         empty = np.zeros((1 if self._metadata is None else self._metadata.channels, 0), np.float32)
         return np.concatenate([empty, *pieces], 1)
+
+    def follow(self, stream: BinaryIO) -> Iterator[Samples]:
+        """Push what comes from a stream as soon as it is there, to its end.
+
+        Args:
+            stream: stands at the first block, or, if no metadata were given, at the header.
+
+        Yields:
+            `[channels, n]` samples, n > 0.
+
+        Raises:
+            FormatError: as `push`.
+            WeightsError: as `push`.
+        """
+        some = getattr(stream, "read1", stream.read)  # hands over what a pipe has
+        while data := some(1 << 16):
+            if (samples := self.push(data)).size:
+                yield samples
+        if (samples := self.flush()).size:
+            yield samples
 
     def read(self, stream: BinaryIO, first: int = 0, count: int | None = None) -> Iterator[Samples]:
         """Decode the blocks that follow in a stream; of a file, only those that are needed are read.

@@ -39,6 +39,7 @@ FORMATS = ["wav", "flac", "aiff", "ogg", "opus", "mp3", "caf", "au", "w64"]
 @click.option("--start", callback=options.seconds, default="0", metavar="TIME", help="Begin here: 90, or 1:30.")
 @click.option("--end", callback=options.seconds, metavar="TIME", help="End here.")
 @click.option("--duration", callback=options.seconds, metavar="TIME", help="Decode this much: 10, or 0:10.")
+@click.option("--live", is_flag=True, help="For calls: every frame is written as soon as its bytes have come.")
 @options.output_options
 @options.model_options
 def decode(
@@ -51,6 +52,7 @@ def decode(
     start: float,
     end: float | None,
     duration: float | None,
+    live: bool,
     output: str | None,
     force: bool,
     skip_existing: bool,
@@ -85,7 +87,7 @@ def decode(
     jobs_to_do = plan(inputs, output, takes=NAC_EXTENSIONS, makes=AUDIO_EXTENSIONS, suffix=suffix)
     how = options.ModelOptions(model, device, threads)
     subtype = "float" if float_ else None if bits is None else f"pcm{bits}"
-    task = DecodeTask(how, format_, subtype, start, duration, headroom, not no_tags, quiet)
+    task = DecodeTask(how, format_, subtype, start, duration, headroom, not no_tags, live, quiet)
     return run_all(jobs_to_do, task, jobs, force=force, skip_existing=skip_existing, quiet=quiet)
 
 
@@ -100,11 +102,12 @@ class DecodeTask:
     duration: float | None
     headroom: float
     with_tags: bool
+    live: bool
     quiet: bool
 
     def begin(self) -> Callable[[Job], int]:
         """Load the model; returns the function that decodes a file."""
-        codec = options.load_codec(self.model)
+        codec = options.load_codec(self.model, live=6 if self.live else None)
 
         def work(job: Job) -> int:
             length = _length(job.source)
@@ -125,6 +128,7 @@ class DecodeTask:
                     progress=report,
                     headroom=self.headroom,
                     with_tags=self.with_tags,
+                    live=self.live,
                 )
             if done.clipped and not self.quiet:
                 _report_clipping(job.target, done.clipped, done.peak)

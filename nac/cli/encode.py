@@ -36,6 +36,8 @@ RAW = ["u8", "s16le", "s24le", "s32le", "f32le", "f64le"]
 @click.option("--channels", type=click.IntRange(1, 255), metavar="N", help="Channels of raw samples [default: 1].")
 @click.option("--format", "format_", type=click.Choice(RAW), help="Type of raw samples [default: s16le].")
 @options.entropy_option()
+@click.option("--block", callback=options.block, metavar="TIME", help="Length of a block, 20ms to 1s [default: 1s].")
+@click.option("--live", is_flag=True, help="For calls: blocks of 20ms unless told otherwise, each written at once.")
 @click.option("--verify", is_flag=True, help="Read back, decode and compare what is written.")
 @options.output_options
 @options.model_options
@@ -52,6 +54,8 @@ def encode(
     channels: int | None,
     format_: str | None,
     entropy: bool | None,
+    block: int | None,
+    live: bool,
     verify: bool,
     output: str | None,
     force: bool,
@@ -73,6 +77,7 @@ def encode(
       nac encode in.wav out.nac --kbps 6
       nac encode music/ talk.flac -o coded/
       ffmpeg -i film.mkv -f wav - | nac encode - film.nac
+      nac encode --live - - | nac decode --live - - | aplay
       parec --raw --rate 16000 --channels 1 | nac encode - talk.nac --raw --rate 16000
     """
     samples = _raw_format(raw, rate, channels, format_)
@@ -89,6 +94,8 @@ def encode(
         samples,
         1 if mono else 2 if downmix else None,
         entropy,
+        1 if live and block is None else block,
+        live,
         verify,
         quiet,
     )
@@ -115,12 +122,14 @@ class EncodeTask:
     raw: tuple[int, int, str] | None
     channels: int | None
     entropy: bool | None
+    block_frames: int | None
+    live: bool
     verify: bool
     quiet: bool
 
     def begin(self) -> Callable[[Job], int]:
         """Load the model; returns the function that encodes a file."""
-        codec = options.load_codec(self.model, self.effort)
+        codec = options.load_codec(self.model, self.effort, self.kbps if self.live else None)
         from nac.audio import RawFormat
 
         raw = None if self.raw is None else RawFormat(*self.raw)
@@ -141,6 +150,7 @@ class EncodeTask:
                     verify=self.verify,
                     raw=raw,
                     channels=self.channels,
+                    block_frames=self.block_frames,
                 )
             return DAMAGED if losses else 0
 

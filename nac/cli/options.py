@@ -105,6 +105,27 @@ def shown_name(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
+def block(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Callback of the option that takes the length of a block: its frames."""
+    try:
+        return None if value is None else parse_block(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a block: write 20ms, 40ms and so on, to 1s") from None
+
+
+def parse_block(text: str) -> int:
+    """Frames of a block whose length is given as people write it; raises ValueError.
+
+    >>> parse_block("20ms"), parse_block("0.1s"), parse_block("1s")
+    (1, 5, 50)
+    """
+    factor = 0.05 if text.endswith("ms") else 50
+    frames = float(text.removesuffix("s").removesuffix("m")) * factor
+    if not (math.isfinite(frames) and 1 <= round(frames) <= 50 and abs(frames - round(frames)) < 1e-6):
+        raise ValueError(text)
+    return round(frames)
+
+
 def output_options(verb: Verb) -> Verb:
     """The options that every verb with outputs has."""
     for option in (
@@ -173,10 +194,17 @@ class ModelOptions:
     threads: int | None
 
 
-def load_codec(how: ModelOptions, effort: str | None = None) -> Codec:
-    """The codec for these options. Here, and here only, torch is imported. Raises OptionError for an unknown effort."""
+def load_codec(how: ModelOptions, effort: str | None = None, live: int | None = None) -> Codec:
+    """The codec for these options. Here, and here only, torch is imported.
+
+    For a live stream at `live` kbps it has done everything once, and uses one thread unless told otherwise: to share
+    the work on single frames costs more than it saves. Raises OptionError for an unknown effort.
+    """
     from nac.codec import Codec, beam_width
 
     if effort is not None:
         beam_width(effort)
-    return Codec.load(how.model, device=how.device, threads=how.threads)
+    codec = Codec.load(how.model, device=how.device, threads=how.threads or (1 if live else None))
+    if live:
+        codec.warm_up(live)
+    return codec

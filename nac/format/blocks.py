@@ -220,6 +220,7 @@ class BlockReader:
         """
         self.meta = meta
         self._ahead = ahead
+        self._fed = stream is None
         self._count = 0
         self._scanner = Scanner(stream, meta, first_block)
         self._layout = self._scanner.layout
@@ -265,7 +266,8 @@ class BlockReader:
                 continue
             waiting.append(item)
             self._count += 1
-            if len(waiting) > min(self._ahead, self._count // 2):
+            # Of a stream few at first, so that the first block does not wait long; what was fed is decoded together.
+            if len(waiting) > (self._ahead if self._fed else min(self._ahead, self._count // 2)):
                 yield from self._decoded(waiting)
                 waiting = []
         yield from self._decoded(waiting)

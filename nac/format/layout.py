@@ -15,6 +15,9 @@ ENTROPY = 2
 ENTROPY_CODINGS = frozenset({ENTROPY_WHOLE, ENTROPY})
 CODINGS = {PACKED, *ENTROPY_CODINGS}
 """Codings of the payload that this program knows. A new one needs its number here and an entry in `payload.CODERS`."""
+ENTROPY_FROM = 3
+"""Frames of a block from which on entropy coding makes it smaller: what it adds to every block, the lengths of the
+payload and of its sections, then is less than what it saves."""
 END_BYTES = 10
 """Size of the end block: a zero byte, the number of samples (5 bytes), the checksum (4)."""
 CRC_BYTES = 4
