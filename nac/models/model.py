@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nac.models.config import ModelConfig
-from nac.models.layers import State
+from nac.models.layers import State, with_past
 from nac.models.quantizer import ResidualQuantizer
 from nac.models.seanet import Decoder, Encoder, Spectrum
 from nac.models.transform import NOISE_PERIOD
@@ -65,3 +65,16 @@ class NacModel(nn.Module):
         noise = self.spectrum.noise[(start + frames) % NOISE_PERIOD].expand(latent.shape[0], -1, -1)
         out: Tensor = self.decoder(latent, noise, n_codebooks, self.spectrum, state)
         return out[..., 0]
+
+    def synthesise_heard(
+        self, latent: Tensor, n_codebooks: Tensor, first_frame: int | Tensor = 0, state: State | None = None
+    ) -> Tensor:
+        """As `synthesise`, but silent where frames have no codes, such as those of the side of two equal channels.
+
+        The network's own output for a latent of zeros is not silent.
+        """
+        samples = self.synthesise(latent, n_codebooks, first_frame, state)
+        # A frame's sound ends one frame later.
+        counts = with_past(self, n_codebooks[..., None], 1, state)[..., 0]
+        heard = (counts[:, 1:] > 0) | (counts[:, :-1] > 0)
+        return samples * heard.repeat_interleave(self.config.hop, 1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nac.arrays import Codes, Samples
-from nac.models.layers import State, with_past
+from nac.models.layers import State
 from nac.models.model import NacModel
 from nac.models.quantizer import COMMIT_POINTS
 
@@ -270,12 +270,7 @@ class FrameDecoder:
         """Samples of each coded channel, `[channels, frames · hop]`, of frames from number `frame` on."""
         # The channels have different noise.
         first = torch.tensor([frame + 499 * channel for channel in range(self.channels)])
-        samples = self.model.synthesise(latent, n_codebooks, first, self._state)
-        # A channel without codes, such as the side of two equal channels, is silent; the network's own output for a
-        # latent of zeros is not. A frame's sound ends one frame later.
-        counts = with_past(self.model, n_codebooks[..., None], 1, self._state)[..., 0]
-        heard = (counts[:, 1:] > 0) | (counts[:, :-1] > 0)
-        return samples * heard.repeat_interleave(self._hop, 1)
+        return self.model.synthesise_heard(latent, n_codebooks, first, self._state)
 
     def _to_output(self, parts: list[Tensor]) -> Samples:
         """Drop the hop before the signal; turn mid and side into left and right."""

@@ -1,0 +1,121 @@
+"""Frames of voice and of other sound in one channel."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nac.models.model import NacModel
+from nac.models.runs import RunDecoder
+from tests.conftest import small_model
+from tests.models.voice.small import SMALL as VOICE
+from tests.models.voice.small import small_decoder
+
+HOP, SIZE, CODEBOOKS = 480, 64, 12
+
+
+def voice_model() -> NacModel:
+    model = small_model(voice=VOICE, codebook_size=SIZE)
+    assert model.voice is not None
+    model.voice.load_state_dict(small_decoder().state_dict())
+    return model.eval()
+
+
+MODEL = voice_model()
+
+
+def frames_of(modes: list[bool], seed: int = 0) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, SIZE, (CODEBOOKS, len(modes)))
+    codes[0] = np.where(modes, rng.integers(1, 1010, len(modes)), 0)
+    return torch.from_numpy(codes)
+
+
+@torch.inference_mode()
+def decode(codes: torch.Tensor, sizes: list[int], first_frame: int = 0) -> np.ndarray:
+    decoder = RunDecoder(MODEL, first_frame)
+    edges = np.cumsum([0, *sizes]).clip(max=codes.shape[1])
+    parts = [decoder.push(codes[:, a:b]) for a, b in zip(edges, [*edges[1:], codes.shape[1]], strict=True)]
+    return torch.cat([*parts, decoder.flush()]).numpy()
+
+
+@settings(deadline=None, max_examples=30)
+@given(modes=st.lists(st.booleans(), min_size=1, max_size=24), sizes=st.lists(st.integers(0, 9), max_size=6))
+def test_any_cut_gives_the_same_samples(modes: list[bool], sizes: list[int]) -> None:
+    codes = frames_of(modes)
+    whole = decode(codes, [])
+    assert whole.shape == (len(modes) * HOP,)
+    assert np.isfinite(whole).all()
+    np.testing.assert_allclose(decode(codes, sizes), whole, atol=1e-5 * max(1, np.abs(whole).max()))
+
+
+@settings(deadline=None, max_examples=20)
+@given(modes=st.lists(st.booleans(), min_size=1, max_size=12))
+def test_every_push_gives_a_hop_for_each_frame_but_the_first(modes: list[bool]) -> None:
+    decoder = RunDecoder(MODEL)
+    with torch.inference_mode():
+        counts = [len(decoder.push(frames_of(modes)[:, i : i + 1])) for i in range(len(modes))]
+        assert counts == [0] + [HOP] * (len(modes) - 1)
+        assert len(decoder.flush()) == HOP
+
+
+def test_general_frames_are_the_general_decoders() -> None:
+    codes = frames_of([False] * 12)
+    with torch.inference_mode():
+        latent = MODEL.quantizer.decode(codes[None, 1:])
+        expected = MODEL.synthesise(latent, torch.full((1, 12), CODEBOOKS - 1), 5)[0].numpy()
+    np.testing.assert_allclose(decode(codes, [], 5), expected, atol=1e-5)
+
+
+def test_frames_of_voice_are_the_voice_decoders() -> None:
+    codes = frames_of([True] * 12)
+    with torch.inference_mode():
+        sound = MODEL.voice(codes[None], MODEL.spectrum.noise[None, 5:17], {})[0].numpy()
+    np.testing.assert_allclose(decode(codes, [], 5)[: 11 * HOP], sound[HOP:], atol=1e-5)
+
+
+@pytest.mark.parametrize("voice_first", [True, False])
+def test_a_run_sounds_as_by_itself_but_for_its_ends(voice_first: bool) -> None:
+    """The second run differs from the same frames at the start of a file in its first hop alone."""
+    modes = [voice_first] * 8 + [not voice_first] * 8
+    codes = frames_of(modes)
+    both, second = decode(codes, []), decode(codes[:, 8:], [], 8)
+    first = decode(codes[:, :8], [])
+    # Frame f describes hop f − 1, which is the f-th that comes out.
+    np.testing.assert_allclose(both[9 * HOP :], second[HOP:], atol=1e-5)
+    np.testing.assert_allclose(both[: 7 * HOP], first[: 7 * HOP], atol=1e-5)
+    seam = both[8 * HOP : 9 * HOP]
+    assert not np.allclose(seam, second[:HOP], atol=1e-3)
+    # It ends as the new run has it.
+    np.testing.assert_allclose(seam[-2:], second[HOP - 2 : HOP], atol=1e-2)
+
+
+def test_frames_without_codes_are_silent() -> None:
+    codes = frames_of([True] * 6 + [False] * 6)
+    codes[:, 6:] = -1
+    assert np.abs(decode(codes, [])[7 * HOP :]).max() == 0
+    assert np.abs(decode(codes[:0], [])).max() == 0
+
+
+@pytest.mark.parametrize("voice", [True, False])
+@pytest.mark.parametrize("lost", [1, 2, 7])
+def test_lost_frames_fade_out_and_the_rest_is_as_it_was(voice: bool, lost: int) -> None:
+    codes = frames_of([voice] * 24)
+    decoder = RunDecoder(MODEL)
+    with torch.inference_mode():
+        parts = [
+            decoder.push(codes[:, :10]),
+            decoder.conceal(lost),
+            decoder.push(codes[:, 10 + lost :]),
+            decoder.flush(),
+        ]
+    sound = torch.cat(parts).numpy()
+    assert len(sound) == 24 * HOP and np.isfinite(sound).all()
+    np.testing.assert_allclose(sound[: 9 * HOP], decode(codes, [])[: 9 * HOP], atol=1e-5)
+    after = decode(codes[:, 10 + lost :], [], 10 + lost)
+    np.testing.assert_allclose(sound[(11 + lost) * HOP :], after[HOP:], atol=1e-5)
+    levels = np.sqrt(np.square(sound.reshape(-1, HOP)).mean(1))
+    assert levels[10:].max() < 4 * levels[:10].max()
+    if lost == 7:
+        assert (levels[13:17] == 0).all() and levels[10] > 0
