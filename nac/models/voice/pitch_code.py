@@ -6,30 +6,27 @@ A hop has two halves of 10 ms. The code says which are voiced and their pitch:
     2 to 883            both: their mean in 1/36 octave, 126 steps from 50 Hz on, and one of 7 slopes
     884 to 1009         one: its pitch in 1/18 octave, 63 steps from 50 Hz on, for the first half, then the second
 
-Unassigned numbers read as the nearest that is assigned.
+Unassigned numbers read as the last that is assigned.
 """
 
-import numpy as np
-import numpy.typing as npt
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+import torch
+from torch import Tensor
 
 #: Hz of step 0.
 BASE = 50.0
 #: Steps per octave and how many there are, with both halves voiced and with one.
 BOTH_STEPS, BOTH_COUNT = 36, 126
 ONE_STEPS, ONE_COUNT = 18, 63
-#: Octaves by which the second half can lie above the first.
-SLOPES = np.array([-0.12, -0.06, -0.025, 0.0, 0.025, 0.06, 0.12])
-#: First code of each kind.
+#: Octaves by which the second half lies above the first.
+SLOPES = (-0.12, -0.06, -0.025, 0.0, 0.025, 0.06, 0.12)
+#: First code of each kind, and one more than the last.
 UNVOICED = 1
 FIRST_BOTH = UNVOICED + 1
 FIRST_ONE = FIRST_BOTH + BOTH_COUNT * len(SLOPES)
 END = FIRST_ONE + 2 * ONE_COUNT
 
 
-def encode_pitch(f0: Floats) -> Ints:
+def encode_pitch(f0: Tensor) -> Tensor:
     """Code hops.
 
     Args:
@@ -37,63 +34,44 @@ def encode_pitch(f0: Floats) -> Ints:
             mean of those that are.
 
     Returns:
-        `[...]`, 1 to 1009.
+        int64 `[...]`, 1 to 1009.
     """
-    pairs = np.asarray(f0, np.float64).reshape(*np.shape(f0)[:-1], 2, 2)
+    pairs = f0.double().reshape(*f0.shape[:-1], 2, 2)
     voiced = pairs > 0
     count = voiced.sum(-1)
-    octave = np.log2(np.where(voiced, pairs, BASE) / BASE).sum(-1) / np.maximum(count, 1)
-    first, second = count[..., 0] > 0, count[..., 1] > 0
+    octave = torch.where(voiced, pairs / BASE, 1.0).log2().sum(-1) / count.clamp(min=1)
+    first, second = (count > 0).unbind(-1)
 
-    mean = np.rint(octave.mean(-1) * BOTH_STEPS).clip(0, BOTH_COUNT - 1)
-    slope = np.abs((octave[..., 1] - octave[..., 0])[..., None] - SLOPES).argmin(-1)
+    mean = (octave.mean(-1) * BOTH_STEPS).round().clamp(0, BOTH_COUNT - 1)
+    rise = octave[..., 1] - octave[..., 0]
+    slope = (rise[..., None] - torch.tensor(SLOPES, dtype=torch.float64)).abs().argmin(-1)
     both = FIRST_BOTH + mean * len(SLOPES) + slope
-    alone = np.rint(np.where(first, octave[..., 0], octave[..., 1]) * ONE_STEPS).clip(0, ONE_COUNT - 1)
-    one = FIRST_ONE + np.where(first, 0, ONE_COUNT) + alone
-    return np.where(first & second, both, np.where(first | second, one, UNVOICED)).astype(np.int64)
+    # The half that is not voiced adds nothing.
+    alone = (octave.sum(-1) * ONE_STEPS).round().clamp(0, ONE_COUNT - 1)
+    one = FIRST_ONE + torch.where(first, 0, ONE_COUNT) + alone
+    return torch.where(first & second, both, torch.where(first | second, one, UNVOICED)).long()
 
 
-def decode_halves(codes: Ints) -> Floats:
-    """Pitch of the halves.
-
-    Args:
-        codes: `[...]`, 1 to 1023.
-
-    Returns:
-        Hz, `[..., 2]`, 0 where unvoiced.
-    """
-    codes = np.clip(codes, UNVOICED, END - 1)
-    mean, slope = np.divmod(np.clip(codes - FIRST_BOTH, 0, BOTH_COUNT * len(SLOPES) - 1), len(SLOPES))
-    both = mean[..., None] / BOTH_STEPS + SLOPES[slope][..., None] * np.array([-0.5, 0.5])
-    half, step = np.divmod(np.clip(codes - FIRST_ONE, 0, 2 * ONE_COUNT - 1), ONE_COUNT)
-    one = (step / ONE_STEPS)[..., None]
-    is_one = (codes >= FIRST_ONE)[..., None]
-    voiced = np.where(is_one, half[..., None] == np.arange(2), (codes != UNVOICED)[..., None])
-    return np.where(voiced, BASE * 2.0 ** np.where(is_one, one, both), 0.0)
-
-
-def decode_pitch(codes: Ints, before: Floats) -> tuple[Floats, Floats]:
-    """Smooth pitch at 5 ms.
-
-    Each half has two values, a quarter of the way from its own to that of the half before and after it. For the second
-    half nothing is known after it, and the line through the halves is continued.
+def decode_pitch(codes: Tensor) -> Tensor:
+    """Pitch of the halves; `nac.models.voice.contour` makes 5 ms values of them.
 
     Args:
-        codes: `[channels, hops]`, 1 to 1023.
-        before: Hz, `[channels]`, the second half of the hop before; 0 where unvoiced or at the start.
+        codes: int64 `[...]`, 0 to 1023; 0 has no pitch.
 
     Returns:
-        f0 in Hz, `[channels, hops, 4]`, 0 where unvoiced, and `before` for the next call.
+        Hz, float32 `[..., 2]`, 0 where unvoiced.
     """
-    halves = decode_halves(codes).reshape(len(codes), -1)
-    voiced = np.pad(halves > 0, ((0, 0), (1, 0)))
-    voiced[:, 0] = before > 0
-    value = np.log2(np.maximum(np.concatenate([before[:, None], halves], 1), 1.0))
-    own = value[:, 1:]
-    rise = np.where(voiced[:, 1:] & voiced[:, :-1], own - value[:, :-1], 0.0)
-    # A first half leads to the second one.
-    ahead = rise.copy()
-    ahead[:, ::2] = np.where(voiced[:, 2::2], rise[:, 1::2], 0.0)
-    octave = np.stack([own - rise / 4, own + ahead / 4], -1)
-    f0 = np.where(voiced[:, 1:, None], 2.0**octave, 0.0)
-    return f0.reshape(*codes.shape, 4), halves[:, -1] if halves.shape[1] else before
+    return _TABLE[codes.clamp(0, END - 1)]
+
+
+def _table() -> Tensor:
+    """Halves of each code, `[END, 2]`."""
+    both = torch.arange(BOTH_COUNT, dtype=torch.float64)[:, None, None] / BOTH_STEPS
+    both = both + torch.tensor(SLOPES, dtype=torch.float64)[:, None] * torch.tensor([-0.5, 0.5], dtype=torch.float64)
+    one = BASE * 2 ** (torch.arange(ONE_COUNT, dtype=torch.float64) / ONE_STEPS)
+    none = torch.zeros(ONE_COUNT, dtype=torch.float64)
+    halves = [BASE * 2 ** both.flatten(0, 1), torch.stack([one, none], 1), torch.stack([none, one], 1)]
+    return torch.cat([torch.zeros(FIRST_BOTH, 2, dtype=torch.float64), *halves]).float()
+
+
+_TABLE = _table()
