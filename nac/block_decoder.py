@@ -104,8 +104,8 @@ class BlockDecoder:
             yield self._out(self._frames.conceal(min(CONCEALED, item.frames - first)))
 
     def flush(self) -> Samples:
-        """Return the last samples, from the sample rate conversion."""
-        return self._cut(self._resampler.flush())
+        """Return the last samples, from the decoder and the sample rate conversion."""
+        return np.concatenate([self._out(self._frames.flush()), self._cut(self._resampler.flush())], 1)
 
     def _out(self, samples: Samples) -> Samples:
         return self._cut(self._resampler.push(samples))

@@ -213,7 +213,8 @@ class Codec:
             raise OptionError(f"codes of shape {list(codes.shape)} are not [channels, codebooks, frames]")
         if codes.size and not -1 <= int(codes.min()) <= int(codes.max()) < config.codebook_size:
             raise OptionError(f"codes must be from -1 (none) to {config.codebook_size - 1}")
-        return FrameDecoder(self.model, codes.shape[0]).push(list(codes))
+        decoder = FrameDecoder(self.model, codes.shape[0])
+        return np.concatenate([decoder.push(list(codes)), decoder.flush()], 1)
 
     # -- files -------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 Every run starts from silence, so that only one decoder is at work and any cut of the frames gives the same samples. A
 frame describes a hop. The general decoder completes that hop with the frame, the voice decoder with the frame after it;
-both are handed on when the later one is ready. Where one run follows another, the first hop of the new one is faded into
-what the old one makes of it.
+both are handed on when the later one is ready. Where one run follows another, the new one's first hop fades in while
+what the old one makes of that hop fades out.
 """
 
 from typing import ClassVar

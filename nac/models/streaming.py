@@ -14,6 +14,7 @@ from nac.arrays import Codes, Samples
 from nac.models.layers import State
 from nac.models.model import NacModel
 from nac.models.quantizer import COMMIT_POINTS
+from nac.models.runs import RunDecoder
 
 #: (total codebooks, channels, side lag) to the codebooks of each channel.
 SplitCodebooks = Callable[[int, int, int], Sequence[int]]
@@ -25,6 +26,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 STAGE_GAIN = 0.93
 #: The largest lag, for a side that is silent.
 MAX_LAG = 255
+#: By how many rows of the noise table channels are apart.
+CHANNEL_NOISE = 499
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +154,11 @@ class FrameEncoder:
 
     def _search(self, latent: Tensor, count: int, commit_points: Sequence[int]) -> Codes:
         # A beam of paths for one frame each: the same result for any number of frames.
-        found = self.model.quantizer.encode(latent, count, self.beam, commit_points)
+        if self.model.voice is None or count == 0:
+            found = self.model.quantizer.encode(latent, count, self.beam, commit_points)
+        else:  # the first code says that the frame is not one of voice
+            found = self.model.quantizer.encode(latent, count - 1, self.beam, [point - 1 for point in commit_points])
+            found = torch.nn.functional.pad(found, (1, 0))
         return found.T.cpu().numpy().astype(np.uint16)
 
     @staticmethod
@@ -189,6 +196,10 @@ class FrameDecoder:
         self.model, self.channels = model, channels
         self._hop = model.config.hop
         self._device = model.spectrum.deviation.device
+        #: With voices each channel is decoded by itself, run by run. The channels have different noise.
+        self._runs: list[RunDecoder] = []
+        if model.voice is not None:
+            self._runs = [RunDecoder(model, first_frame + CHANNEL_NOISE * channel) for channel in range(channels)]
         self._state: State = {}
         self._frame_number = first_frame
         self._skip = self._hop
@@ -212,6 +223,9 @@ class FrameDecoder:
         for first in range(0, codes[0].shape[1], self.CHUNK_FRAMES):
             chunk = slice(first, first + self.CHUNK_FRAMES)
             part = [torch.from_numpy(channel[:, chunk].astype(np.int64)) for channel in codes]
+            if self._runs:
+                out.append(torch.stack([run.push(c.to(self._device)) for run, c in zip(self._runs, part, strict=True)]))
+                continue
             latent = torch.cat([self.model.quantizer.decode(channel[None].to(self._device)) for channel in part])
             n_codebooks = torch.stack(
                 [
@@ -237,6 +251,9 @@ class FrameDecoder:
         Returns:
             `[channels, n]` samples.
         """
+        if self._runs:
+            pieces = [min(self.CHUNK_FRAMES, frames - first) for first in range(0, frames, self.CHUNK_FRAMES)]
+            return self._to_output([torch.stack([run.conceal(count) for run in self._runs]) for count in pieces])
         if not self._n_lost:
             self._state_before = dict(self._state)
         latent = torch.zeros(self.channels, 1, self.model.config.latent_dim, device=self._device)
@@ -253,6 +270,14 @@ class FrameDecoder:
             self._n_lost += len(lost)
         return self._to_output(out)
 
+    @_inference
+    def flush(self) -> Samples:
+        """Return the last samples, `[channels, n]`, which ends the stream: a hop if the model has voices, else none.
+
+        f frames make (f − 1) · hop samples in all.
+        """
+        return self._to_output([torch.stack([run.flush() for run in self._runs])] if self._runs else [])
+
     def _after_gap(self, latent: Tensor, n_codebooks: Tensor) -> Tensor:
         """The first samples after a gap."""
         lost, self._n_lost = self._n_lost, 0
@@ -268,8 +293,7 @@ class FrameDecoder:
 
     def _synthesise(self, latent: Tensor, n_codebooks: Tensor, frame: int) -> Tensor:
         """Samples of each coded channel, `[channels, frames · hop]`, of frames from number `frame` on."""
-        # The channels have different noise.
-        first = torch.tensor([frame + 499 * channel for channel in range(self.channels)])
+        first = torch.tensor([frame + CHANNEL_NOISE * channel for channel in range(self.channels)])
         return self.model.synthesise_heard(latent, n_codebooks, first, self._state)
 
     def _to_output(self, parts: list[Tensor]) -> Samples:

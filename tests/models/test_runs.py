@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from nac.models.model import NacModel
 from nac.models.runs import RunDecoder
+from nac.models.streaming import FrameDecoder, FrameEncoder
+from nac.synthetic import speech_like
 from tests.conftest import small_model
 from tests.models.voice.small import SMALL as VOICE
 from tests.models.voice.small import small_decoder
@@ -104,13 +106,8 @@ def test_lost_frames_fade_out_and_the_rest_is_as_it_was(voice: bool, lost: int) 
     codes = frames_of([voice] * 24)
     decoder = RunDecoder(MODEL)
     with torch.inference_mode():
-        parts = [
-            decoder.push(codes[:, :10]),
-            decoder.conceal(lost),
-            decoder.push(codes[:, 10 + lost :]),
-            decoder.flush(),
-        ]
-    sound = torch.cat(parts).numpy()
+        parts = [decoder.push(codes[:, :10]), decoder.conceal(lost), decoder.push(codes[:, 10 + lost :])]
+        sound = torch.cat([*parts, decoder.flush()]).numpy()
     assert len(sound) == 24 * HOP and np.isfinite(sound).all()
     np.testing.assert_allclose(sound[: 9 * HOP], decode(codes, [])[: 9 * HOP], atol=1e-5)
     after = decode(codes[:, 10 + lost :], [], 10 + lost)
@@ -119,3 +116,32 @@ def test_lost_frames_fade_out_and_the_rest_is_as_it_was(voice: bool, lost: int) 
     assert levels[10:].max() < 4 * levels[:10].max()
     if lost == 7:
         assert (levels[13:17] == 0).all() and levels[10] > 0
+
+
+def test_channels_have_modes_and_noise_of_their_own() -> None:
+    """Mid and side are decoded each as it would be alone, in whatever pieces they come."""
+    mid, side = frames_of([True, False] * 10, 1), frames_of([False] * 5 + [True] * 15, 2)
+    side[4:] = -1
+    decoder = FrameDecoder(MODEL, 2, first_frame=3)
+    pieces = [[channel[:, a:b].numpy() for channel in (mid, side[:4])] for a, b in ((0, 1), (1, 9), (9, 20))]
+    sound = np.concatenate([*(decoder.push(piece) for piece in pieces), decoder.flush()], 1)
+    alone = decode(mid, [], 3)[HOP:], decode(side, [], 3 + 499)[HOP:]
+    assert sound.shape == (2, 19 * HOP)
+    np.testing.assert_allclose(sound[0] + sound[1], 2 * alone[0], atol=1e-5)
+    np.testing.assert_allclose(sound[0] - sound[1], 2 * alone[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("codebooks", [1, 3, 6])
+def test_other_sound_is_coded_as_without_voices_by_one_codebook_less(codebooks: int) -> None:
+    general = small_model(codebook_size=SIZE)
+    state = MODEL.state_dict()
+    general.load_state_dict({name: state[name] for name in general.state_dict()})
+    samples = speech_like(9000)[None]
+    sounds = []
+    for model, count in ((MODEL, codebooks), (general, codebooks - 1)):
+        coder = FrameEncoder(model, 1, count, lambda total, channels, lag: [total], beam=2, chunk_frames=4)
+        parts = coder.push(samples) + coder.flush()
+        decoder = FrameDecoder(model, 1)
+        sounds.append(np.concatenate([*(decoder.push(part.codes) for part in parts), decoder.flush()], 1))
+    np.testing.assert_allclose(*sounds, atol=1e-5)
+    assert codebooks == 1 or sounds[0].std() > 1e-3
