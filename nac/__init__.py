@@ -13,6 +13,7 @@ from nac.errors import AudioError, DamagedError, FormatError, NacError, OptionEr
 if TYPE_CHECKING:
     from nac.codec import Codec
     from nac.format.header import Metadata, read_header
+    from nac.packets import PacketDecoder, PacketEncoder
     from nac.stream import StreamDecoder, StreamEncoder
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "Metadata",
     "NacError",
     "OptionError",
+    "PacketDecoder",
+    "PacketEncoder",
     "StreamDecoder",
     "StreamEncoder",
     "WeightsError",
@@ -34,6 +37,8 @@ __version__ = "0.1.0"
 # Loading torch takes seconds: only who asks for a model waits for it.
 _LAZY = {
     "Codec": "nac.codec",
+    "PacketDecoder": "nac.packets",
+    "PacketEncoder": "nac.packets",
     "StreamDecoder": "nac.stream",
     "StreamEncoder": "nac.stream",
     "Metadata": "nac.format.header",

@@ -10,7 +10,7 @@ import pytest
 LAYERS = (
     ("arrays", "config", "errors", "extensions", "files", "folders", "settings", "synthetic", "times"),
     ("audio", "format", "models", "packaged"),
-    ("block_decoder", "codec", "stream", "verify", "writing"),
+    ("block_decoder", "codec", "packets", "stream", "verify", "writing"),
     ("evaluation",),
     ("training",),
     ("cli",),
