@@ -66,7 +66,9 @@ class Trainer:
         self.parallel = distributed.parallel(self.objective)
         self.adversarial = None
         if config.adversarial or config.feature:
-            self.adversarial = AdversarialTrainer(config, model.config.sample_rate, self.device)
+            self.adversarial = AdversarialTrainer(
+                config, model.config.sample_rate, self.device, bfloat16=config.bfloat16
+            )
         groups = self._groups()
         self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True

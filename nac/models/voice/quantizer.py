@@ -77,6 +77,13 @@ class EnvelopeQuantizer(nn.Module):
         if not float(self.weights.min()) > 0:
             raise WeightsError("the voice model weights features with a number that is not above 0; use other weights")
 
+    def to_features(self, bands: Tensor, aperiodicity: Tensor) -> Tensor:
+        """Weighted features of frames, `[batch, frames, features]`, from what `to_latent` takes."""
+        batch, frames = bands.shape[:2]
+        bands = (bands.exp() + POWER_FLOOR).log()
+        halves = aperiodicity.view(batch, frames, APERIODICITY_TIMES, -1, aperiodicity.shape[-1]).mean(3)
+        return torch.cat([bands.flatten(2), halves.flatten(2)], -1) * self.weights
+
     def to_latent(self, bands: Tensor, aperiodicity: Tensor) -> Tensor:
         """Parameters of frames as latents.
 
@@ -87,11 +94,7 @@ class EnvelopeQuantizer(nn.Module):
         Returns:
             `[batch, frames, dim]`.
         """
-        batch, frames = bands.shape[:2]
-        bands = (bands.exp() + POWER_FLOOR).log()
-        halves = aperiodicity.view(batch, frames, APERIODICITY_TIMES, -1, aperiodicity.shape[-1]).mean(3)
-        features = torch.cat([bands.flatten(2), halves.flatten(2)], -1)
-        return (features * self.weights - self.mean) @ self.components
+        return (self.to_features(bands, aperiodicity) - self.mean) @ self.components
 
     def to_curves(self, latent: Tensor) -> Tensor:
         """Latents as parameters; in the directions of the components the inverse of `to_latent`.

@@ -32,6 +32,9 @@ LEVEL_FLOOR, BIN_FLOOR, BIN_SHARE = 1e-6, 1e-9, 1e-8
 class Refinement(nn.Module):
     """Complex masks for each stream, and something to add, from the streams' spectra and the control network."""
 
+    #: Set in training alone: the network in bfloat16. The mixture itself always stays in float32.
+    bfloat16_blocks = False
+
     window: Tensor
     shares: Tensor
     changes: Tensor
@@ -80,10 +83,11 @@ class Refinement(nn.Module):
             `[batch, 4 · frames, width]`.
         """
         used = ((n_low[..., None] - self.starts).clamp(min=0).minimum(self.counts) / self.counts).to(hidden.dtype)
-        x = self.frame_inner(torch.cat([hidden, pitch, used], -1))
-        for block in self.frame_blocks:
-            x = block(x, state)
-        out: Tensor = self.split(x)
+        with torch.autocast(hidden.device.type, torch.bfloat16, enabled=self.bfloat16_blocks):
+            x = self.frame_inner(torch.cat([hidden, pitch, used], -1))
+            for block in self.frame_blocks:
+                x = block(x, state)
+            out: Tensor = self.split(x)
         return out.view(x.shape[0], FRAMES * x.shape[1], -1)
 
     def forward(
@@ -112,10 +116,11 @@ class Refinement(nn.Module):
         magnitude = _power(spectra) + BIN_SHARE * relative.square() + BIN_FLOOR
         compressed = spectra * (magnitude.sqrt() * relative).rsqrt()
         seen = torch.cat([compressed.real, compressed.imag], -1).flatten(2)
-        hidden = conditions + self.inner(torch.cat([seen, curves * CURVE_SCALE], -1))
-        for block in self.blocks:
-            hidden = block(hidden, state)
-        parts = self.out(self.norm(hidden)).unflatten(-1, (STREAMS + 1, 2, -1))
+        with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.bfloat16_blocks):
+            hidden = conditions + self.inner(torch.cat([seen, curves * CURVE_SCALE], -1))
+            for block in self.blocks:
+                hidden = block(hidden, state)
+            parts = self.out(self.norm(hidden)).float().unflatten(-1, (STREAMS + 1, 2, -1))
         masks = torch.complex(parts[:, :, :, 0].contiguous(), parts[:, :, :, 1].contiguous())
         mixed = mixture + (spectra * masks[:, :, :STREAMS]).sum(2) + masks[:, :, STREAMS] * level
         frames = torch.fft.irfft(mixed, n=WINDOW) * self.window

@@ -71,13 +71,13 @@ def same_level(reference: Tensor, *others: Tensor) -> list[Tensor]:
 
 def discriminator_loss(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]) -> Tensor:
     """The discriminators' loss (least squares: real is 1, decoded 0; Mao et al. 2017, arXiv 1611.04076)."""
-    terms = [(a[0] - 1).square().mean() + b[0].square().mean() for a, b in zip(real, fake, strict=True)]
+    terms = [(a[0].float() - 1).square().mean() + b[0].float().square().mean() for a, b in zip(real, fake, strict=True)]
     return torch.stack(terms).mean()
 
 
 def generator_loss(fake: list[DiscriminatorOutput]) -> Tensor:
     """The decoder's loss: least squares between the logits of decoded sound and those of real sound, 1."""
-    return torch.stack([(logits - 1).square().mean() for logits, _ in fake]).mean()
+    return torch.stack([(logits.float() - 1).square().mean() for logits, _ in fake]).mean()
 
 
 def feature_loss(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]) -> Tensor:
@@ -86,7 +86,7 @@ def feature_loss(real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput
     Source: Kumar et al. 2019, arXiv 1910.06711.
     """
     terms = [
-        (x - y).abs().mean() / (x.abs().mean() + 1e-4)
+        (x.float() - y.float()).abs().mean() / (x.float().abs().mean() + 1e-4)
         for (_, a), (_, b) in zip(real, fake, strict=True)
         for x, y in zip((m.detach() for m in a), b, strict=True)
     ]

@@ -1,9 +1,10 @@
 """Adversarial training: the discriminators, their optimizer, and their loss for the decoder."""
 
-from typing import Any
+import math
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nac.training.adversarial.discriminators import (
     Discriminators,
@@ -12,8 +13,28 @@ from nac.training.adversarial.discriminators import (
     generator_loss,
     same_level,
 )
-from nac.training.config import TrainingConfig
 from nac.training.distributed import parallel
+
+
+class AdversarialConfig(Protocol):
+    """What a config says of adversarial training, see `nac.training.config.TrainingConfig`."""
+
+    @property
+    def adversarial(self) -> float: ...
+    @property
+    def feature(self) -> float: ...
+    @property
+    def betas(self) -> tuple[float, float]: ...
+    @property
+    def discriminator_windows(self) -> tuple[int, ...]: ...
+    @property
+    def discriminator_channels(self) -> int: ...
+    @property
+    def discriminator_seconds(self) -> float: ...
+    @property
+    def discriminator_learning_rate(self) -> float: ...
+    @property
+    def discriminator_warmup(self) -> int: ...
 
 
 class AdversarialTrainer:
@@ -22,11 +43,31 @@ class AdversarialTrainer:
     During the first `config.discriminator_warmup` steps they learn alone, and the decoder does not hear of them.
     """
 
-    def __init__(self, config: TrainingConfig, sample_rate: int, device: torch.device) -> None:
-        """New discriminators as `config` describes them, for audio at `sample_rate` Hz."""
-        self.config = config
+    def __init__(
+        self,
+        config: AdversarialConfig,
+        sample_rate: int,
+        device: torch.device,
+        discriminators: nn.Module | None = None,
+        bfloat16: bool = False,
+        clip: float = math.inf,
+    ) -> None:
+        """Start.
+
+        Args:
+            config: weights of the losses, and settings of the discriminators.
+            sample_rate: of the audio, in Hz.
+            device: where everything is.
+            discriminators: from `[batch, samples]` to a list of `DiscriminatorOutput`; None: spectral ones, new, as
+                `config` describes them.
+            bfloat16: compute in bfloat16.
+            clip: largest norm of their gradient.
+        """
+        self.config, self.bfloat16, self.clip = config, bfloat16, clip
         self.length = int(config.discriminator_seconds * sample_rate)
-        self.discriminators = Discriminators(config.discriminator_windows, config.discriminator_channels).to(device)
+        if discriminators is None:
+            discriminators = Discriminators(config.discriminator_windows, config.discriminator_channels)
+        self.discriminators = discriminators.to(device)
         self.parallel = parallel(self.discriminators)
         self.optimizer = torch.optim.AdamW(
             self.discriminators.parameters(), lr=config.discriminator_learning_rate, betas=config.betas, fused=True
@@ -47,7 +88,7 @@ class AdversarialTrainer:
         """
         stop = start + self.length
         real, fake = same_level(samples[:, start:stop], output[:, start:stop])
-        half = torch.autocast(real.device.type, torch.bfloat16, enabled=self.config.bfloat16)
+        half = torch.autocast(real.device.type, torch.bfloat16, enabled=self.bfloat16)
         with half:
             # One call for both: data parallelism allows one call of the wrapped module for each backward pass.
             both = self.parallel(torch.cat([real, fake.detach()]))
@@ -56,6 +97,8 @@ class AdversarialTrainer:
             loss = discriminator_loss(on_real, on_fake)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.clip < math.inf:
+            nn.utils.clip_grad_norm_(self.discriminators.parameters(), self.clip)
         terms = {"discriminator_loss": loss.detach()}
         self.steps += 1
         if self.steps <= self.config.discriminator_warmup:

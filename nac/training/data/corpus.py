@@ -50,7 +50,7 @@ def load_corpus(folder: Path, sample_rate: int) -> Corpus:
     clips: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # the decoding itself runs outside Python's lock
-        for path, clip in zip(paths, pool.map(lambda path: _read(path, sample_rate), paths), strict=True):
+        for path, clip in zip(paths, pool.map(lambda path: read_clip(path, sample_rate), paths), strict=True):
             if isinstance(clip, Exception):
                 log.warning("skipped %s: %s", path, (str(clip) or repr(clip)).splitlines()[0])
                 corpus.skipped.append(str(path))
@@ -64,8 +64,8 @@ def load_corpus(folder: Path, sample_rate: int) -> Corpus:
     return corpus
 
 
-def _read(path: Path, sample_rate: int) -> np.ndarray | Exception:
-    """The clip, or why it cannot be read."""
+def read_clip(path: Path, sample_rate: int) -> np.ndarray | Exception:
+    """The clip, mono int16 `[samples]` at `sample_rate` Hz, or why it cannot be read."""
     import soundfile
     import soxr
 
