@@ -53,6 +53,7 @@ for _name, _module, _short_help in (
     ("listen", "nac.cli.listen", "Make and score listening tests."),
     ("benchmark", "nac.cli.benchmark", "Measure speed and memory beside other codecs."),
     ("train", "nac.cli.train", "Train a model."),
+    ("train-voice", "nac.cli.train_voice", "Train the voice model."),
     ("plot-training", "nac.cli.train", "Draw the curves of training runs."),
     ("training-losses", "nac.cli.train", "Compare weights by the training loss."),
     ("fit-tables", "nac.cli.fit_tables", "Learn the tables of the entropy coding."),

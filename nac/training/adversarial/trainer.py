@@ -20,21 +20,36 @@ class AdversarialConfig(Protocol):
     """What a config says of adversarial training, see `nac.training.config.TrainingConfig`."""
 
     @property
-    def adversarial(self) -> float: ...
+    def adversarial(self) -> float:
+        """Weight of the generator's loss."""
+
     @property
-    def feature(self) -> float: ...
+    def feature(self) -> float:
+        """Weight of the feature loss."""
+
     @property
-    def betas(self) -> tuple[float, float]: ...
+    def betas(self) -> tuple[float, float]:
+        """Of the optimizer's moments."""
+
     @property
-    def discriminator_windows(self) -> tuple[int, ...]: ...
+    def discriminator_windows(self) -> tuple[int, ...]:
+        """Of spectral discriminators, in samples."""
+
     @property
-    def discriminator_channels(self) -> int: ...
+    def discriminator_channels(self) -> int:
+        """Of each discriminator."""
+
     @property
-    def discriminator_seconds(self) -> float: ...
+    def discriminator_seconds(self) -> float:
+        """Length of what they look at."""
+
     @property
-    def discriminator_learning_rate(self) -> float: ...
+    def discriminator_learning_rate(self) -> float:
+        """Their learning rate."""
+
     @property
-    def discriminator_warmup(self) -> int: ...
+    def discriminator_warmup(self) -> int:
+        """Steps that they learn alone."""
 
 
 class AdversarialTrainer:
@@ -92,8 +107,9 @@ class AdversarialTrainer:
         with half:
             # One call for both: data parallelism allows one call of the wrapped module for each backward pass.
             both = self.parallel(torch.cat([real, fake.detach()]))
-            on_real = [(logits[: len(real)], [m[: len(real)] for m in maps]) for logits, maps in both]
-            on_fake = [(logits[len(real) :], [m[len(real) :] for m in maps]) for logits, maps in both]
+            # A discriminator may look at several rows for each example, but at those of the real ones first.
+            halves = [(logits.chunk(2), [part.chunk(2) for part in maps]) for logits, maps in both]
+            on_real, on_fake = ([(logits[i], [part[i] for part in maps]) for logits, maps in halves] for i in (0, 1))
             loss = discriminator_loss(on_real, on_fake)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -34,4 +34,5 @@ def spectral_distance(reference: Tensor, estimate: Tensor) -> Tensor:
 
 def _roots(signal: Tensor, window: Tensor) -> Tensor:
     spectra = torch.fft.rfft(frames(signal, len(window), len(window) // 4) * window)
-    return (spectra.real.square() + spectra.imag.square() + FLOOR).pow(0.25)
+    power: Tensor = spectra.real.square() + spectra.imag.square() + FLOOR
+    return power.pow(0.25)

@@ -3,6 +3,8 @@
     codes.npy   int16 `[hops, codebooks]`: pitch, envelope, low bands
     core.npy    float16 `[hops, dim]`: the state that predicts the next frame
     coded.txt   numbers of the pieces that are done, one a line
+
+Both arrays have a row for each hop of the recordings.
 """
 
 from collections.abc import Sequence
@@ -156,4 +158,3 @@ def _stacked(rows: Sequence[Tensor], hops: int) -> Tensor:
     for into, row in zip(out, rows, strict=True):
         into[: len(row)] = row
     return out
-

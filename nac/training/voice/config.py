@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from nac.config import Count, NotNegative, Positive, Range, Share, check
+from nac.errors import OptionError
+from nac.models.voice.timing import HOP, SAMPLE_RATE
+from nac.training.losses.spectra import WINDOWS
 
 AtLeast0 = Annotated[int, Range(0)]
 Batch = Annotated[int, Range(1, 4096)]
-Hops = Annotated[int, Range(12, 10_000)]
+Hops = Annotated[int, Range(6, 10_000)]
 Rate = Annotated[float, Range(0, 1, above=True)]
 
 
@@ -86,6 +89,12 @@ class VoiceTrainingConfig:
             OptionError: one is not allowed.
         """
         check(self)
+        heard = self.discriminator_seconds * SAMPLE_RATE
+        if not max(*self.discriminator_windows, *WINDOWS) <= heard <= self.hops * HOP:
+            raise OptionError(
+                f"discriminator_seconds is {self.discriminator_seconds}; it must be from the longest window of "
+                f"discriminators and spectra to the length of an example, {self.hops * HOP / SAMPLE_RATE} s"
+            )
 
     def to_json(self) -> str:
         """The config as indented JSON."""

@@ -12,6 +12,7 @@ from nac.models.voice.control import pitch_features
 from nac.models.voice.decoder import VoiceDecoder
 from nac.models.voice.pitch_code import decode_pitch
 from nac.models.voice.quantizer import POWER_FLOOR
+from nac.models.voice.timing import FRAMES
 from nac.training.budget import Budget
 from nac.training.optimizer import DivergedError, learning_rate, optimizer_step
 from nac.training.voice.average import Average
@@ -25,7 +26,7 @@ _BETAS, _WEIGHT_DECAY, _CLIP, _FINAL_SHARE = (0.9, 0.98), 1e-2, 1.0, 0.02
 _EMA = 0.995
 #: Examples with n codebooks are as frequent as n to this power.
 COUNT_POWER = -0.7
-#: Weights of errors in aperiodicity, whose range is small, and of steps that are silent: all bands below this log power.
+#: Weight of errors in aperiodicity, whose range is small; and of silent steps, all bands below this log power.
 _APERIODICITY, _SILENT, _AUDIBLE = 2.0, 0.15, -13.0
 #: Steps between two lines of the log.
 _LOG_STEPS = 50
@@ -81,7 +82,12 @@ def draw_counts(rng: np.random.Generator, decoder: VoiceDecoder, batch: int) -> 
 
 
 def _loss(
-    decoder: VoiceDecoder, coded: CodedRecordings, stretches: Sequence[Stretch], counts: Tensor, run_in: int, bfloat16: bool
+    decoder: VoiceDecoder,
+    coded: CodedRecordings,
+    stretches: Sequence[Stretch],
+    counts: Tensor,
+    run_in: int,
+    bfloat16: bool,
 ) -> dict[str, Tensor]:
     """Terms with the network, and those that the quantizer alone would have."""
     quantizer, shape = decoder.quantizer, decoder.config
@@ -101,12 +107,15 @@ def _loss(
     audible = _SILENT + (target[..., : shape.n_bands].amax(-1, keepdim=True) > _AUDIBLE)
     weights = quantizer.weights[: shape.n_bands]
     # Aperiodicity means nothing where there is no voice.
-    importance = torch.cat([weights / 1.5 * audible, _APERIODICITY * audible * voiced.expand(-1, -1, shape.n_aperiodicity_bands)], -1)
+    importance = torch.cat(
+        [weights / 1.5 * audible, _APERIODICITY * audible * voiced.expand(-1, -1, shape.n_aperiodicity_bands)], -1
+    )
 
     sizes = [shape.n_bands, shape.n_aperiodicity_bands]
 
     def error(curves: Tensor) -> tuple[Tensor, ...]:
-        return ((curves - target).abs() * importance)[:, 4 * run_in :].split(sizes, -1)
+        weighted = ((curves - target).abs() * importance)[:, FRAMES * run_in :]
+        return torch.split(weighted, sizes, -1)
 
     bands, aperiodicity = error(linear + correction.float())
     bands_before, aperiodicity_before = error(linear)

@@ -60,14 +60,12 @@ def parameters(recordings: Recordings, stretches: Sequence[Stretch]) -> VoicePar
     """Parameters of stretches of equal length, with their gains."""
     rows = torch.from_numpy(np.stack([recordings.steps(item.first, item.hops) for item in stretches]))
     gains = torch.tensor([item.gain for item in stretches])[:, None, None, None]
-    f0, bands, aperiodicity = rows.split([1, BANDS, rows.shape[-1] - 1 - BANDS], -1)
+    f0, bands, aperiodicity = torch.split(rows, [1, BANDS, rows.shape[-1] - 1 - BANDS], -1)
     return VoiceParameters(f0[..., 0], bands + gains, aperiodicity)
 
 
 def samples(recordings: Recordings, stretches: Sequence[Stretch]) -> Tensor:
     """Samples of stretches of equal length, with their gains, `[batch, hops · hop]`."""
     return torch.from_numpy(
-        np.stack(
-            [recordings.samples(item.first, item.hops) * np.float32(np.exp(item.gain / 2)) for item in stretches]
-        )
+        np.stack([recordings.samples(item.first, item.hops) * np.float32(np.exp(item.gain / 2)) for item in stretches])
     )

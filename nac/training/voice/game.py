@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -74,7 +75,10 @@ class Game:
         write_checkpoint(self.folder / CHECKPOINT, *self._parts(), progress)
 
     def _parts(self) -> tuple[nn.Module, dict[str, Tensor], nn.Module, dict[str, torch.optim.Optimizer]]:
-        optimizers = {"refinement": self.optimizer, "discriminators": self.adversarial.optimizer}
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "refinement": self.optimizer,
+            "discriminators": self.adversarial.optimizer,
+        }
         return self.refinement, self.average.values, self.adversarial.discriminators, optimizers
 
     def run(self, budget: Budget, save_minutes: float, log_steps: int = 50) -> None:
@@ -95,9 +99,7 @@ class Game:
                     speed = self.config.batch * self.config.discriminator_seconds / (time.monotonic() - start)
                     means = record.write(self.step, self.passed, {"minutes": self.seconds / 60, "speed": speed})
                     shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-                    log.info(
-                        "step %d, %.1f min, %.2f h of sound: %s", self.step, self.seconds / 60, self.passed, shown
-                    )
+                    log.info("step %d, %.1f min, %.2f h of sound: %s", self.step, self.seconds / 60, self.passed, shown)
                 if budget.seconds - saved > 60 * save_minutes:
                     saved = budget.seconds
                     self.save()
@@ -120,6 +122,7 @@ class Game:
         added, terms = self.adversarial.step(sound, output, start)
         piece = slice(start, start + self.adversarial.length)
         terms["spectrum"] = spectral_distance(*same_level(sound[:, piece], output[:, piece]))
+        terms["gradient_norm"] = output.new_zeros(())
         if learns:
             loss = added + config.spectrum * terms["spectrum"]
             self._learn(loss, terms)
@@ -134,18 +137,23 @@ class Game:
             group["lr"] = self.config.learning_rate * min(1.0, (learned + 1) / self.config.warmup)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.refinement.parameters(), self.config.gradient_clip)
+        norm = float(nn.utils.get_total_norm(p.grad for p in self.refinement.parameters() if p.grad is not None))
         if not math.isfinite(norm):
-            wrong = [f"{name} ({float(value.detach())})" for name, value in terms.items() if not torch.isfinite(value)]
-            wrong += [
-                f"gradient of {name}"
-                for name, parameter in self.refinement.named_parameters()
-                if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
-            ]
-            raise DivergedError(f"not finite at step {self.step}: {', '.join(wrong[:8])}; --resume goes on before it")
+            self._name_what_is_wrong(terms)
+        nn.utils.clip_grad_norm_(self.refinement.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.average.update(learned)
-        terms["gradient_norm"] = norm
+        terms["gradient_norm"] = torch.tensor(norm)
+
+    def _name_what_is_wrong(self, terms: dict[str, Tensor]) -> NoReturn:
+        """Raise an error that names terms and gradients that are not finite."""
+        wrong = [f"{name} ({float(value.detach())})" for name, value in terms.items() if not torch.isfinite(value)]
+        wrong += [
+            f"gradient of {name}"
+            for name, parameter in self.refinement.named_parameters()
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+        ]
+        raise DivergedError(f"not finite at step {self.step}: {', '.join(wrong[:8])}; --resume goes on before it")
 
     def _audible(self, rng: np.random.Generator) -> Stretch:
         """A stretch with more than silence in what counts of it."""
@@ -166,9 +174,7 @@ class Game:
         )
         number = torch.arange(shape.n_codebooks)
         first_low = 1 + shape.envelope_codebooks
-        used = torch.where(
-            number < first_low, number < 1 + envelope[:, None], number < first_low + low[:, None]
-        )
+        used = torch.where(number < first_low, number < 1 + envelope[:, None], number < first_low + low[:, None])
         return self.coded.codes(stretches).where(used[..., None], -1)
 
     def _decode(self, stretches: list[Stretch], codes: Tensor, generator: torch.Generator) -> Tensor:

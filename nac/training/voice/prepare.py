@@ -113,7 +113,7 @@ def analyse(samples: np.ndarray) -> np.ndarray:
     analysis, state, parts = VoiceAnalysis(), State(), []
     # A hop is known with the one after it, and the first that comes out is the silence before the first.
     x = torch.from_numpy(np.append(samples, np.zeros(HOP, np.int16)).astype(np.float32) / 32767)[None]
-    for chunk in x.split(_CHUNK * HOP, 1):
+    for chunk in torch.split(x, _CHUNK * HOP, 1):
         found = analysis(chunk, state)
         parts.append(torch.cat([found.f0[..., None], found.bands, found.aperiodicity], -1)[0])
     out: np.ndarray = torch.cat(parts)[1:].numpy()

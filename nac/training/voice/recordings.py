@@ -4,6 +4,8 @@
     audio.npy        int16 `[samples]`, all recordings one after another, each a whole number of hops
     parameters.npy   float16 `[steps, 40]`, every 5 ms: f0 in Hz, log bands, aperiodicity
     finished.txt     numbers of the recordings that are done, one a line
+
+They lie in the order of the index, from the first hop of the first recording on.
 """
 
 import json
@@ -77,7 +79,7 @@ class Recordings:
 
     def samples(self, first: int, hops: int) -> npt.NDArray[np.float32]:
         """float32 `[hops · hop]` from hop `first` on, full scale 1."""
-        return np.asarray(self.audio[first * HOP : (first + hops) * HOP], np.float32) / 32767
+        return np.asarray(self.audio[first * HOP : (first + hops) * HOP], np.float32) / np.float32(32767)
 
     def steps(self, first: int, hops: int) -> npt.NDArray[np.float32]:
         """float32 `[hops, 4, 40]` from hop `first` on."""

@@ -1,0 +1,97 @@
+"""`nac train-voice`: from a folder of recordings to a weights file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from nac.cli import main
+from nac.models.config import ModelConfig
+from nac.models.model import NacModel
+from nac.models.weights import load_model, save_model
+from nac.training.memory import keep_freed_memory
+from nac.training.precision import bfloat16_pays
+from tests.models.voice.small import SIZE, SMALL
+from tests.training.voice.made import CONFIG, write_noises, write_voices
+
+SETTINGS = (
+    "fit_sequences fit_hops fit_steps kmeans_rounds fit_rounds beam control_steps control_batch control_hops batch hops "
+    "run_in warmup low_band_counts discriminator_windows discriminator_channels discriminator_periods period_channels "
+    "discriminator_seconds discriminator_warmup mode_steps mode_batch mode_hops"
+).split()
+SHAPE = (
+    "envelope_dim envelope_codebooks core_codebooks low_bands crossovers control_width control_blocks refinement_width "
+    "refinement_frame_blocks refinement_blocks"
+).split()
+
+
+def train_voice(audio: Path, out: Path, *more: str) -> Result:
+    settings = [f"{name}={_json(getattr(CONFIG, name))}" for name in SETTINGS]
+    shape = [f"{name}={_json(getattr(SMALL, name))}" for name in SHAPE]
+    options = [part for text in settings for part in ("--set", text)]
+    options += [part for text in shape for part in ("--model-set", text)]
+    options += ["--codebook-size", str(SIZE), "--threads", str(torch.get_num_threads())]
+    return CliRunner().invoke(main, ["train-voice", str(audio), "--out", str(out), *options, *more])
+
+
+def _json(value: object) -> str:
+    return str(value).replace("(", "[").replace(")", "]").replace(",]", "]")
+
+
+def small_general(path: Path) -> Path:
+    torch.manual_seed(0)
+    model = NacModel(
+        ModelConfig(
+            encoder_channels=(4, 8, 100),
+            decoder_channels=(4, 8, 100),
+            encoder_width=16,
+            encoder_blocks=1,
+            decoder_width=16,
+            decoder_blocks=1,
+            codebook_size=SIZE,
+        )
+    )
+    model.spectrum.deviation.fill_(1.0)
+    model.spectrum.spread.fill_(1.0)
+    save_model(model, path, generation=1)
+    return path
+
+
+def test_from_recordings_to_a_weights_file(tmp_path: Path) -> None:
+    audio, run = write_voices(tmp_path / "audio"), tmp_path / "run"
+    general = ("--general", str(write_noises(tmp_path / "noises")))
+    base = ("--base", str(small_general(tmp_path / "base.safetensors")))
+    result = train_voice(audio, run, "--steps", "4", *general, *base)
+    assert result.exit_code == 0, result.output
+    model, _ = load_model(run / "model.safetensors")
+    assert model.voice is not None and model.config.voice == SMALL
+    first = model.voice.state_dict()["refinement.out.weight"].clone()
+
+    refused = train_voice(audio, run, "--steps", "6", *base)
+    assert refused.exit_code == 2 and "--resume" in refused.output
+    prepared = (run / "data" / "audio.npy").stat().st_mtime_ns
+    result = train_voice(audio, run, "--steps", "6", "--resume", *base)
+    assert result.exit_code == 0, result.output
+    assert (run / "data" / "audio.npy").stat().st_mtime_ns == prepared
+    later = load_model(run / "model.safetensors")[0].voice
+    assert later is not None and not torch.equal(later.state_dict()["refinement.out.weight"], first)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--stage", "game"), "run the stages fit and control first"),
+        (("--stage", "mode"), "--general"),
+        (("--set", "discriminator_seconds=9"), "discriminator_seconds is 9"),
+        (("--set", "mel=1"), "there is no setting 'mel'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, more: tuple[str, ...], message: str) -> None:
+    result = train_voice(write_voices(tmp_path / "audio"), tmp_path / "run", *more)
+    assert result.exit_code == 2
+    assert message in result.output and "Traceback" not in result.output
+
+
+def test_memory_and_precision_are_asked_for_without_harm() -> None:
+    assert isinstance(keep_freed_memory(), bool) and isinstance(bfloat16_pays(), bool)
