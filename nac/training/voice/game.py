@@ -137,7 +137,8 @@ class Game:
             group["lr"] = self.config.learning_rate * min(1.0, (learned + 1) / self.config.warmup)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = float(nn.utils.get_total_norm(p.grad for p in self.refinement.parameters() if p.grad is not None))
+        gradients = [p.grad.norm() for p in self.refinement.parameters() if p.grad is not None]
+        norm = float(torch.stack(gradients).norm())
         if not math.isfinite(norm):
             self._name_what_is_wrong(terms)
         nn.utils.clip_grad_norm_(self.refinement.parameters(), self.config.gradient_clip)

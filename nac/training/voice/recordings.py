@@ -79,7 +79,9 @@ class Recordings:
 
     def samples(self, first: int, hops: int) -> npt.NDArray[np.float32]:
         """float32 `[hops · hop]` from hop `first` on, full scale 1."""
-        return np.asarray(self.audio[first * HOP : (first + hops) * HOP], np.float32) / np.float32(32767)
+        out: npt.NDArray[np.float32] = self.audio[first * HOP : (first + hops) * HOP].astype(np.float32)
+        out /= 32767
+        return out
 
     def steps(self, first: int, hops: int) -> npt.NDArray[np.float32]:
         """float32 `[hops, 4, 40]` from hop `first` on."""

@@ -65,10 +65,10 @@ def write_noises(folder: Path) -> Path:
     return folder
 
 
-def fitted(folder: Path, config: VoiceTrainingConfig = CONFIG) -> tuple[VoiceDecoder, CodedRecordings]:
-    """A decoder fitted on the voices, and their codes."""
+def fitted(folder: Path, config: VoiceTrainingConfig = CONFIG) -> CodedRecordings:
+    """Fit a decoder on the voices; returns their codes."""
     recordings = prepare(write_voices(folder / "audio"), folder / "data")
     decoder = VoiceDecoder(SMALL, SIZE).eval()
     fit(decoder, recordings, config)
     save_parts(decoder, folder / FILE, ("fit",))
-    return decoder, encode(recordings, folder / FILE, folder / "codes", config)
+    return encode(recordings, folder / FILE, folder / "codes", config)

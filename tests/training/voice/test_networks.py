@@ -20,17 +20,12 @@ from nac.training.voice.checkpoint import CHECKPOINT, write_checkpoint
 from nac.training.voice.coding import CodedRecordings
 from nac.training.voice.config import VoiceTrainingConfig
 from nac.training.voice.control import train_control
+from nac.training.voice.examples import Stretch, parameters, samples
 from nac.training.voice.game import Game
 from nac.training.voice.mode import train_mode
 from nac.training.voice.parts import FILE, load_parts
 from nac.training.voice.prepare import prepare
-from tests.training.voice.made import AUDIBLE, CONFIG, fitted, write_noises
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CodedRecordings]:
-    folder = tmp_path_factory.mktemp("start")
-    return folder, fitted(folder)[1]
+from tests.training.voice.made import AUDIBLE, CONFIG, write_noises
 
 
 def new_game(start: tuple[Path, CodedRecordings], folder: Path, bfloat16: bool = False, **settings: object) -> Game:
@@ -65,8 +60,6 @@ def test_the_output_is_aligned_with_the_recording(start: tuple[Path, CodedRecord
     stretches = [game._audible(rng) for _ in range(4)]
     with torch.no_grad():
         output = game._decode(stretches, game._codes(stretches, rng), torch.Generator().manual_seed(0))
-    from nac.training.voice.examples import samples
-
     sound = samples(game.coded.recordings, stretches)[:, 2 * 480 : -480]
     assert output.shape == sound.shape
     fit = [float((output[:, 100 + lag : -100 + lag] * sound[:, 100:-100]).sum()) for lag in (-48, 0, 48)]
@@ -153,8 +146,6 @@ def test_the_spectral_distance_grows_with_the_error() -> None:
 
 
 def test_the_classifier_tells_voices_from_noise(start: tuple[Path, CodedRecordings], tmp_path: Path) -> None:
-    from nac.training.voice.examples import Stretch, parameters
-
     others = prepare(write_noises(tmp_path / "noises"), tmp_path / "general")
     classifier = train_mode(start[1].recordings, others, CONFIG, Budget())
     with torch.no_grad():
