@@ -1,6 +1,7 @@
 """Fuzz the reader of `.nac` files: break files at random and see that every change is noticed.
 
     python -m scripts.fuzz_format --count 200000 --seed 1
+    python -m scripts.fuzz_format --count 200000 --seed 1 --packets     # the receiver of packets instead
 
 With atheris installed the changes are guided by coverage (its options follow `--`), otherwise they are random. An
 input fails if something is read wrongly, if that takes more than 20 seconds, or if it makes the process take more than
@@ -21,13 +22,18 @@ from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUND = ROOT / "tests" / "format" / "found"
+FOUND_PACKETS = ROOT / "tests" / "found_packets"
 SECONDS = 20
 MEGABYTES = 200
 
 
-def failure(program: bytes) -> str:
+def failure(program: bytes, packets: bool = False) -> str:
     """What goes wrong with this input: "" if nothing."""
-    from tests.format.format_mutations import verdict  # here, so that guided fuzzing can instrument it
+    # Here, so that guided fuzzing can instrument it.
+    if packets:
+        from tests.packet_mutations import verdict
+    else:
+        from tests.format.format_mutations import verdict
 
     def too_long(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"not done after {SECONDS} s")
@@ -47,12 +53,12 @@ def failure(program: bytes) -> str:
 class Memory:
     """The peak of this process's resident memory, watched after all that is kept from input to input is there."""
 
-    def __init__(self) -> None:
-        from tests.format.format_mutations import BASES, verdict
+    def __init__(self, packets: bool = False) -> None:
+        from tests.format.format_mutations import BASES
 
         for number in range(len(BASES)):
             for change in (b"", bytes(5), bytes([0, 0x80, 0, 0, 1])):  # none; one in the header; one in a block
-                verdict(bytes([number]) + change)
+                failure(bytes([number]) + change, packets)
         self.allowed = self.peak() + MEGABYTES
 
     @staticmethod
@@ -73,44 +79,45 @@ class Memory:
         return f"memory grew to {peak:.0f} MB"
 
 
-def keep(program: bytes, what: str) -> Path:
+def keep(program: bytes, what: str, packets: bool = False) -> Path:
     """Write a failing input where the tests find it."""
-    FOUND.mkdir(exist_ok=True)
-    path = FOUND / f"{hashlib.sha256(program).hexdigest()[:12]}.txt"
+    folder = FOUND_PACKETS if packets else FOUND
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{hashlib.sha256(program).hexdigest()[:12]}.txt"
     path.write_text(f"{program.hex()} # {' '.join(what.split())}\n")
     return path
 
 
-def shrink(program: bytes) -> bytes:
+def shrink(program: bytes, packets: bool = False) -> bytes:
     """A shorter input that fails as well: changes are taken out one by one."""
     start = 1
     while start < len(program):
         shorter = program[:start] + program[start + 5 :]
-        if failure(shorter):
+        if failure(shorter, packets):
             program = shorter
         else:
             start += 5
     return program
 
 
-def fuzz_random(count: int, seed: int) -> int:
+def fuzz_random(count: int, seed: int, packets: bool = False) -> int:
     """Try `count` random inputs; returns how many failed."""
     chance = random.Random(seed)
     failures = 0
-    memory = Memory()
+    memory = Memory(packets)
     print(f"memory with unchanged files: {memory.peak():.0f} MB", flush=True)
     begun = time.monotonic()
     for number in range(1, count + 1):
         program = chance.randbytes(1 + 5 * min(1 + int(chance.expovariate(0.7)), 12))
-        what = failure(program)
+        what = failure(program, packets)
         grown = memory.complaint()
         if what:
             failures += 1
-            small = shrink(program)
-            print(f"{what} -> {keep(small, failure(small))}", flush=True)
+            small = shrink(program, packets)
+            print(f"{what} -> {keep(small, failure(small, packets), packets)}", flush=True)
         elif grown:  # the peak stays, so there is no telling what a shorter input takes
             failures += 1
-            print(f"{grown} -> {keep(program, grown)}", flush=True)
+            print(f"{grown} -> {keep(program, grown, packets)}", flush=True)
         if number % 10_000 == 0 or number == count:
             seconds = time.monotonic() - begun
             print(f"{number} inputs, {failures} failed, {seconds:.0f} s, {memory.peak():.0f} MB at most", flush=True)
@@ -138,6 +145,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=200_000, help="random inputs to try (default: 200000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--packets", action="store_true", help="packets at their receiver, at random, instead of files")
     parser.add_argument("--random", action="store_true", help="random inputs even with atheris installed")
     parser.add_argument("options", nargs="*", help="options for atheris, after --")
     arguments = parser.parse_args()
@@ -145,9 +153,9 @@ def main() -> int:
         import atheris  # noqa: F401
     except ImportError:
         arguments.random = True
-    if not arguments.random:
+    if not arguments.random and not arguments.packets:
         fuzz_guided(arguments.options)
-    return 1 if fuzz_random(arguments.count, arguments.seed) else 0
+    return 1 if fuzz_random(arguments.count, arguments.seed, arguments.packets) else 0
 
 
 if __name__ == "__main__":
