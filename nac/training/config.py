@@ -57,7 +57,7 @@ class TrainingConfig:
     #: The discriminators, at work where one of the two weights above is not zero: windows in samples, channels, length
     #: of the pieces they look at, learning rate, and steps that they learn alone before the decoder hears of them.
     discriminator_windows: tuple[Annotated[int, Range(32, 16_384)], ...] = (2048, 1024, 512, 256)
-    discriminator_channels: Annotated[int, Range(1, 512)] = 16
+    discriminator_channels: Annotated[int, Range(2, 2048)] = 256
     discriminator_seconds: Annotated[float, Range(0.05, 60)] = 0.5
     discriminator_learning_rate: Annotated[float, Range(0, 1, above=True)] = 3e-4
     discriminator_warmup: AtLeast0 = 50

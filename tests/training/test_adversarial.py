@@ -6,13 +6,8 @@ from pathlib import Path
 import torch
 
 from nac.models.model import NacModel
-from nac.training.adversarial.discriminators import (
-    Discriminators,
-    discriminator_loss,
-    feature_loss,
-    generator_loss,
-    same_level,
-)
+from nac.training.adversarial.discriminators import Discriminators
+from nac.training.adversarial.losses import discriminator_loss, feature_loss, generator_loss, same_level
 from nac.training.adversarial.trainer import AdversarialTrainer
 from nac.training.trainer import CHECKPOINT
 from tests.training.test_training import CONFIG, crops, trainer
@@ -23,7 +18,7 @@ ADVERSARIAL = {
     "discriminator_warmup": 1,
     "discriminator_seconds": 0.2,
     "discriminator_windows": (512, 256),
-    "discriminator_channels": 4,
+    "discriminator_channels": 8,
 }
 
 
@@ -61,14 +56,14 @@ def test_losses_of_perfect_and_hopeless_discriminators() -> None:
     right, wrong = [(torch.ones(1, 1, 2, 2), [])], [(torch.zeros(1, 1, 2, 2), [])]
     assert float(discriminator_loss(right, wrong)) == 0 and float(discriminator_loss(wrong, right)) == 2
     assert float(generator_loss(right)) == 0 and float(generator_loss(wrong)) == 1
-    discriminators = Discriminators((256,), 4)
+    discriminators = Discriminators((256,), 8, (3,), 12)
     sound = torch.randn(1, 4800)
     assert float(feature_loss(discriminators(sound), discriminators(sound)).detach()) == 0
     assert float(feature_loss(discriminators(sound), discriminators(2 * sound)).detach()) > 0.01
 
 
 def test_level_does_not_matter() -> None:
-    discriminators = Discriminators((256,), 4)
+    discriminators = Discriminators((256,), 8, (3,), 12)
     clean = torch.randn(2, 4800) * 0.1
     loud, quiet = (discriminators(same_level(gain * clean, clean)[0])[0][0] for gain in (1.0, 0.1))
     torch.testing.assert_close(loud, quiet, atol=1e-2, rtol=0)

@@ -6,13 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from nac.training.adversarial.discriminators import (
-    Discriminators,
-    discriminator_loss,
-    feature_loss,
-    generator_loss,
-    same_level,
-)
+from nac.training.adversarial.discriminators import Discriminators
+from nac.training.adversarial.losses import discriminator_loss, feature_loss, generator_loss, same_level
 from nac.training.distributed import parallel
 
 
@@ -73,7 +68,7 @@ class AdversarialTrainer:
             config: weights of the losses, and settings of the discriminators.
             sample_rate: of the audio, in Hz.
             device: where everything is.
-            discriminators: from `[batch, samples]` to a list of `DiscriminatorOutput`; None: spectral ones, new, as
+            discriminators: from `[batch, samples]` to a list of `DiscriminatorOutput`; None: new ones, of spectra, as
                 `config` describes them.
             bfloat16: compute in bfloat16.
             clip: largest norm of their gradient.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nac.models.layers import State
 from nac.models.voice.decoder import VoiceDecoder
 from nac.models.voice.timing import HOP, SAMPLE_RATE
-from nac.training.adversarial.discriminators import same_level
-from nac.training.adversarial.products import BandAndPeriodDiscriminators
+from nac.training.adversarial.discriminators import Discriminators
+from nac.training.adversarial.losses import same_level
 from nac.training.adversarial.trainer import AdversarialTrainer
 from nac.training.budget import Budget
 from nac.training.losses.spectra import spectral_distance
@@ -46,7 +46,7 @@ class Game:
         decoder.requires_grad_(False)
         self.refinement = decoder.refinement.requires_grad_(True)
         self.refinement.bfloat16_blocks = bfloat16
-        discriminators = BandAndPeriodDiscriminators(
+        discriminators = Discriminators(
             config.discriminator_windows,
             config.discriminator_channels,
             config.discriminator_periods,

@@ -11,7 +11,7 @@ import torch
 from nac.errors import WeightsError
 from nac.models.config import VoiceConfig
 from nac.models.voice.refinement import Refinement
-from nac.training.adversarial.products import BandAndPeriodDiscriminators
+from nac.training.adversarial.discriminators import Discriminators
 from nac.training.budget import Budget
 from nac.training.losses.spectra import spectral_distance
 from nac.training.optimizer import DivergedError
@@ -119,7 +119,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(start: tuple[Path, CodedRecordi
 def test_a_checkpoint_of_the_default_networks_is_at_most_64_mib(tmp_path: Path) -> None:
     config = VoiceTrainingConfig()
     refinement = Refinement(VoiceConfig())
-    discriminators = BandAndPeriodDiscriminators(
+    discriminators = Discriminators(
         config.discriminator_windows,
         config.discriminator_channels,
         config.discriminator_periods,
