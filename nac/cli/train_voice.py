@@ -22,7 +22,7 @@ PATH = click.Path(path_type=Path)
     type=click.FloatRange(0, min_open=True),
     default=60.0,
     show_default=True,
-    help="Time budget of this call for its networks; preparation and fits come first and are not cut short.",
+    help="Time budget of this call, in which the stages before the game come first and are not cut short.",
 )
 @click.option("--steps", type=click.IntRange(0), default=1 << 60, help="Stop the game at this step.")
 @click.option(
@@ -80,7 +80,7 @@ def train_voice(
     from nac.training.budget import Budget
     from nac.training.voice.config import VoiceTrainingConfig
     from nac.training.voice.export import export
-    from nac.training.voice.parts import FILE, load_parts
+    from nac.training.voice.parts import FILE, load_parts, stages_of
     from nac.training.voice.run import VoiceRun
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -106,8 +106,7 @@ def train_voice(
         processes,
         save_minutes,
     )
-    with budget.listening():
-        run.run(stage, budget, resume)
-    if stage in ("game", "all"):
+    run.run(stage, budget, resume)
+    if stage in ("game", "all") and "game" in stages_of(out / FILE):
         number = export(load_parts(out / FILE), base or default_weights(), out / "model.safetensors", generation)
         logging.info("%s: fingerprint %08x", out / "model.safetensors", number)

@@ -2,9 +2,10 @@
 
     codes.npy   int16 `[hops, codebooks]`: pitch, envelope, low bands
     core.npy    float16 `[hops, dim]`: the state that predicts the next frame
+    gains.npy   float64 `[pieces]`: gains with which the pieces were coded, natural logarithm of power
     coded.txt   numbers of the pieces that are done, one a line
 
-Both arrays have a row for each hop of the recordings.
+The first two have a row for each hop of the recordings.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from nac.training.voice.parts import load_parts
 from nac.training.voice.recordings import Recordings
 from nac.training.voice.workers import left, work_through
 
-CODES, CORE, CODED = "codes.npy", "core.npy", "coded.txt"
+CODES, CORE, GAINS, CODED = "codes.npy", "core.npy", "gains.npy", "coded.txt"
 #: Pieces that are coded side by side.
 _LANES = 48
 
@@ -34,9 +35,7 @@ _LANES = 48
 class CodedRecordings:
     """Recordings with the codes of their pieces."""
 
-    def __init__(
-        self, recordings: Recordings, folder: Path, config: VoiceTrainingConfig, writable: bool = False
-    ) -> None:
+    def __init__(self, recordings: Recordings, folder: Path, writable: bool = False) -> None:
         """Map what `encode` has written.
 
         Raises:
@@ -44,14 +43,14 @@ class CodedRecordings:
         """
         self.recordings = recordings
         self.pieces = recordings.pieces()
-        self.gains = draw_gains(len(self.pieces), config.gain, config.seed)
         mode = "r+" if writable else "r"
         try:
             self._codes: npt.NDArray[np.int16] = np.load(folder / CODES, mmap_mode=mode)  # type: ignore[arg-type]
             self._core: npt.NDArray[np.float16] = np.load(folder / CORE, mmap_mode=mode)  # type: ignore[arg-type]
+            self.gains: list[float] = np.load(folder / GAINS).tolist()
         except (OSError, ValueError) as error:
             raise AudioError(f"{folder} does not hold codes ({error}); run the stage fit again") from error
-        if len(self._codes) != recordings.hops or len(self._core) != recordings.hops:
+        if len(self._codes) != recordings.hops or len(self.gains) != len(self.pieces):
             raise AudioError(f"the codes in {folder} are not those of the recordings; run the stage fit again")
 
     def stretch(self, number: int) -> Stretch:
@@ -100,13 +99,14 @@ def encode(
         )
         for name, shape, kind in shapes:
             np.lib.format.open_memmap(folder / name, "w+", kind, shape).flush()
+        np.save(folder / GAINS, draw_gains(len(recordings.pieces()), config.gain, config.seed))
         (folder / CODED).touch()
     pieces = recordings.pieces()
     numbers = sorted(left(len(pieces), folder / CODED), key=lambda number: pieces[number].hops)
     tasks = [tuple(numbers[first : first + _LANES]) for first in range(0, len(numbers), _LANES)]
     work = partial(_encode, recordings.folder, parts, folder, config)
     work_through(tasks, work, folder / CODED, processes, "codes")
-    return CodedRecordings(recordings, folder, config)
+    return CodedRecordings(recordings, folder)
 
 
 @lru_cache(1)
@@ -120,7 +120,7 @@ def _encode(
 ) -> dict[int, bool]:
     """Code some pieces side by side."""
     recordings = Recordings(folder)
-    coded = CodedRecordings(recordings, out, config, writable=True)
+    coded = CodedRecordings(recordings, out, writable=True)
     stretches = [coded.stretch(number) for number in numbers]
     codes, core = encode_stretches(
         _quantizers(parts, parts.stat().st_mtime_ns), recordings, stretches, config.beam, config.low_band_beam

@@ -35,7 +35,7 @@ _LOG_STEPS = 50
 def train_control(
     decoder: VoiceDecoder, coded: CodedRecordings, config: VoiceTrainingConfig, bfloat16: bool, budget: Budget
 ) -> dict[str, float]:
-    """Train `decoder.control`, for `config.control_steps` steps or as long as the budget lasts.
+    """Train `decoder.control`, for `config.control_steps` steps; a signal to the budget ends it early.
 
     Returns:
         Mean terms of the last steps, and beside them those without the network.
@@ -52,7 +52,7 @@ def train_control(
     collected: list[dict[str, float]] = []
     means: dict[str, float] = {}
     for step in range(config.control_steps):
-        if budget.stop or budget.share(0) >= 1:
+        if budget.stop:
             break
         share = step / config.control_steps
         for group in optimizer.param_groups:

@@ -154,7 +154,10 @@ class Game:
             for name, parameter in self.refinement.named_parameters()
             if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
         ]
-        raise DivergedError(f"not finite at step {self.step}: {', '.join(wrong[:8])}; --resume goes on before it")
+        raise DivergedError(
+            f"not finite at step {self.step}: {', '.join(wrong[:8])}; --resume goes on from the last checkpoint, with "
+            f"other examples if --set seed={self.config.seed + 1} is given"
+        )
 
     def _audible(self, rng: np.random.Generator) -> Stretch:
         """A stretch with more than silence in what counts of it."""

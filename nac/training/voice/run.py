@@ -9,7 +9,7 @@
     metrics.csv             terms of the game's loss
     model.safetensors       the weights file: the voice model beside a general one
 
-Every stage can be done by itself, and anew.
+A stage is done anew when what it wrote is removed.
 """
 
 import logging
@@ -71,34 +71,50 @@ class VoiceRun:
 
         Args:
             stage: one of `STAGES`, which needs those before it, or "all".
-            budget: for control network, classifier and game; preparation and fits are not cut short.
-            resume: go on with what the folder holds.
+            budget: of the game; the other stages are as long as the config says. While networks learn, a signal to it
+                ends the run at the next step.
+            resume: go on with what the folder holds; stages that are done are not done again.
 
         Raises:
             OptionError: the folder holds a run already, or lacks a stage before.
         """
+        if stage == "mode" and self.general is None:
+            raise OptionError("the stage mode needs recordings of other sounds; give a folder with --general")
+        wanted = [name for name in STAGES if stage in ("all", name) and (name != "mode" or self.general is not None)]
+        done = self._done()
+        again = [name for name in wanted if name in done]
+        if again and not resume:
+            raise OptionError(f"{self.out} holds a run already; give --resume to go on with it, or another --out")
         keep_freed_memory()
         bfloat16 = bfloat16_pays() if self.config.bfloat16 is None else self.config.bfloat16
         log.info("networks compute in %s", "bfloat16" if bfloat16 else "float32")
-        done = parts.stages_of(self.out / parts.FILE)
-        if stage == "all" and done and not resume:
-            raise OptionError(f"{self.out} holds a run already; give --resume to go on with it, or another --out")
         self.out.mkdir(parents=True, exist_ok=True)
         with replacing(self.out / "config.json") as temporary:
             temporary.write_text(self.config.to_json())
-        wanted = [name for name in STAGES if stage in ("all", name)]
-        if "prepare" in wanted:
-            self._prepare()
-        if "fit" in wanted and not (resume and "fit" in done):
-            self._fit()
-        if "control" in wanted and not (resume and "control" in parts.stages_of(self.out / parts.FILE)):
-            self._control(bfloat16, budget)
-        if "mode" in wanted and self.general is not None and not (resume and (self.out / MODE).exists()):
-            self._mode(budget)
-        elif stage == "mode" and self.general is None:
-            raise OptionError("the stage mode needs recordings of other sounds; give a folder with --general")
-        if "game" in wanted:
-            self._game(bfloat16, budget, resume)
+        for name in wanted:
+            if name == "prepare":
+                self._prepare()
+            elif name == "game":
+                self._game(bfloat16, budget)
+            elif name in done:
+                continue
+            elif name == "fit":
+                self._fit()
+            elif name == "control":
+                self._control(bfloat16, budget)
+            else:
+                self._mode(budget)
+            if budget.stop:
+                return
+
+    def _done(self) -> set[str]:
+        """The stages that are done, but for the preparation, which finds out what is left to do."""
+        done = set(parts.stages_of(self.out / parts.FILE))
+        if (self.out / CHECKPOINT).exists():
+            done.add("game")
+        if (self.out / MODE).exists():
+            done.add("mode")
+        return done
 
     def _prepare(self) -> None:
         recordings = prepare(self.audio, self.out / DATA, self.processes)
@@ -110,9 +126,8 @@ class VoiceRun:
     def _fit(self) -> None:
         decoder = VoiceDecoder(self.shape, self.codebook_size).eval()
         fit(decoder, Recordings(self.out / DATA), self.config)
-        # Codes of other codebooks mean nothing now, nor does what was trained on them.
+        # Codes of other codebooks, left over from where parts were removed, mean nothing now.
         shutil.rmtree(self.out / CODES, ignore_errors=True)
-        (self.out / CHECKPOINT).unlink(missing_ok=True)
         parts.save_parts(decoder, self.out / parts.FILE, ("fit",))
 
     def _coded(self) -> CodedRecordings:
@@ -120,30 +135,34 @@ class VoiceRun:
         return encode(recordings, self.out / parts.FILE, self.out / CODES, self.config, self.processes)
 
     def _control(self, bfloat16: bool, budget: Budget) -> None:
+        if "fit" not in self._done():
+            raise OptionError(f"{self.out} has no fitted quantizers; run the stage fit first")
         coded = self._coded()
         decoder = parts.load_parts(self.out / parts.FILE)
-        train_control(decoder, coded, self.config, bfloat16, budget)
-        (self.out / CHECKPOINT).unlink(missing_ok=True)
-        parts.save_parts(decoder, self.out / parts.FILE, ("fit", "control"))
+        with budget.listening():
+            train_control(decoder, coded, self.config, bfloat16, budget)
+        if not budget.stop:
+            parts.save_parts(decoder, self.out / parts.FILE, ("fit", "control"))
 
     def _mode(self, budget: Budget) -> None:
-        classifier = train_mode(Recordings(self.out / DATA), Recordings(self.out / GENERAL), self.config, budget)
+        voices, others = Recordings(self.out / DATA), Recordings(self.out / GENERAL)
+        with budget.listening():
+            classifier = train_mode(voices, others, self.config, budget)
+        if budget.stop:
+            return
         with replacing(self.out / MODE) as temporary:
             save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, temporary)
 
-    def _game(self, bfloat16: bool, budget: Budget, resume: bool) -> None:
-        if "control" not in parts.stages_of(self.out / parts.FILE):
+    def _game(self, bfloat16: bool, budget: Budget) -> None:
+        if "control" not in self._done():
             raise OptionError(f"{self.out} has no trained control network; run the stages fit and control first")
         coded = self._coded()
         decoder = parts.load_parts(self.out / parts.FILE)
         game = Game(decoder, coded, self.config, self.out, bfloat16)
         if (self.out / CHECKPOINT).exists():
-            if not resume:
-                raise OptionError(
-                    f"{self.out} holds a game already; give --resume to go on with it, or delete {CHECKPOINT}"
-                )
             game.restore()
-        game.run(budget, self.save_minutes)
+        with budget.listening():
+            game.run(budget, self.save_minutes)
         game.average.apply()
         parts.save_parts(decoder, self.out / parts.FILE, ("fit", "control", "game"))
         log.info("%d steps, %.2f hours of sound in all; parts in %s", game.step, game.passed, self.out / parts.FILE)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,13 @@ from nac.cli import main
 from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.weights import load_model, save_model
+from nac.training.budget import Budget
 from nac.training.memory import keep_freed_memory
 from nac.training.precision import bfloat16_pays
+from nac.training.voice.checkpoint import CHECKPOINT
+from nac.training.voice.coding import CodedRecordings
+from nac.training.voice.parts import FILE, stages_of
+from nac.training.voice.run import VoiceRun
 from tests.models.voice.small import SIZE, SMALL
 from tests.training.voice.made import CONFIG, write_noises, write_voices
 
@@ -76,6 +82,14 @@ def test_from_recordings_to_a_weights_file(tmp_path: Path) -> None:
     assert (run / "data" / "audio.npy").stat().st_mtime_ns == prepared
     later = load_model(run / "model.safetensors")[0].voice
     assert later is not None and not torch.equal(later.state_dict()["refinement.out.weight"], first)
+
+
+def test_a_signal_ends_a_stage_that_is_then_not_done(start: tuple[Path, CodedRecordings], tmp_path: Path) -> None:
+    run = VoiceRun(start[0] / "audio", tmp_path, None, CONFIG, SMALL, SIZE)
+    shutil.copytree(start[0] / "data", tmp_path / "data")
+    shutil.copy(start[0] / FILE, tmp_path / FILE)
+    run.run("all", Budget(stop=True), resume=True)
+    assert stages_of(tmp_path / FILE) == ("fit",) and not (tmp_path / CHECKPOINT).exists()
 
 
 @pytest.mark.parametrize(
