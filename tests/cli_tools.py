@@ -68,7 +68,19 @@ class FakeCodec:
         self.calls = []
 
     def encode_file(
-        self, source, target, *, kbps, effort, tags, progress, entropy=None, verify=False, raw=None, channels=None
+        self,
+        source,
+        target,
+        *,
+        kbps,
+        effort,
+        tags,
+        progress,
+        entropy=None,
+        verify=False,
+        raw=None,
+        channels=None,
+        block_frames=None,
     ):
         self.calls.append(("encode", str(source), str(target), kbps, effort, tags))
         with open_audio(source, raw, channels) as reader:
@@ -81,7 +93,20 @@ class FakeCodec:
             with NewFile(target) as new:
                 new.file.write(data)
 
-    def decode_file(self, source, target, *, format, subtype, start, duration, progress, headroom=0.0, with_tags=True):
+    def decode_file(
+        self,
+        source,
+        target,
+        *,
+        format,
+        subtype,
+        start,
+        duration,
+        progress,
+        headroom=0.0,
+        with_tags=True,
+        live=False,
+    ):
         self.calls.append(("decode", str(source), str(target), format, subtype, start, duration))
         with sys.stdin.buffer if os.fspath(source) == "-" else open(source, "rb") as stream:
             meta = read_header(stream)

@@ -25,7 +25,7 @@ from tests.cli_tools import FakeCodec, damaged, nac_bytes, write_audio
 @pytest.fixture
 def codec(monkeypatch):
     fake = FakeCodec()
-    monkeypatch.setattr(options, "load_codec", lambda how, effort=None: fake)
+    monkeypatch.setattr(options, "load_codec", lambda how, effort=None, live=None: fake)
     return fake
 
 
@@ -340,7 +340,7 @@ class Slow(FakeCodec):
                 print("writing", file=sys.stderr, flush=True)
                 time.sleep(60)
         super().encode_file(source, target, **rest)
-options.load_codec = lambda how, effort=None: Slow()
+options.load_codec = lambda how, effort=None, live=None: Slow()
 main(prog_name="nac")
 """
 

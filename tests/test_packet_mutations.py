@@ -20,6 +20,7 @@ def test_no_packets_disturb_the_receiver_for_long(program: bytes) -> None:
     assert verdict(program) == ""
 
 
+@pytest.mark.slow
 def test_the_fuzzer_counts() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.fuzz_format", "--packets", "--random", "--count", "300"],
