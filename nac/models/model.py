@@ -9,6 +9,7 @@ from nac.models.quantizer import ResidualQuantizer
 from nac.models.seanet import Decoder, Encoder, Spectrum
 from nac.models.transform import NOISE_PERIOD
 from nac.models.voice.decoder import VoiceDecoder
+from nac.models.voice.mode import ModeClassifier
 
 
 class NacModel(nn.Module):
@@ -32,6 +33,7 @@ class NacModel(nn.Module):
         self.quantizer = ResidualQuantizer(config)
         self.decoder = Decoder(config)
         self.voice = None if config.voice is None else VoiceDecoder(config.voice, config.codebook_size)
+        self.mode = None if config.voice is None else ModeClassifier()
 
     def analyse(self, samples: Tensor, state: State | None = None) -> Tensor:
         """Waveform to latent, before quantization.

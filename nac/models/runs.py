@@ -6,6 +6,7 @@ both are handed on when the later one is ready. Where one run follows another, t
 what the old one makes of that hop fades out.
 """
 
+import itertools
 from typing import ClassVar
 
 import torch
@@ -15,6 +16,12 @@ from nac.models.layers import State
 from nac.models.model import NacModel
 from nac.models.transform import NOISE_PERIOD
 from nac.models.voice.decoder import VoiceDecoder
+
+
+def runs_of(modes: Tensor) -> list[slice]:
+    """Where `[frames]` values are alike, one after another."""
+    changes = ((modes[1:] != modes[:-1]).nonzero()[:, 0] + 1).tolist()
+    return [slice(a, b) for a, b in itertools.pairwise([0, *changes, len(modes)]) if a < b]
 
 
 class RunDecoder:
@@ -82,16 +89,14 @@ class RunDecoder:
 
     def _decode(self, codes: Tensor) -> Tensor:
         is_voice = codes[0] > 0 if len(codes) else torch.zeros(codes.shape[1], dtype=torch.bool)
-        changes = (is_voice[1:] != is_voice[:-1]).nonzero()[:, 0] + 1
-        for frames in torch.arange(codes.shape[1]).tensor_split(changes.cpu()):
-            if len(frames):
-                part, mode = codes[:, frames], bool(is_voice[frames[0]])
-                if self._is_voice is not None and self._is_voice != mode:
-                    self._end_run()
-                self._is_voice = mode
-                self._keep(self._run(part))
-                self._frame_number += len(frames)
-                self._last = part[:, -1:]
+        for run in runs_of(is_voice):
+            part, mode = codes[:, run], bool(is_voice[run.start])
+            if self._is_voice is not None and self._is_voice != mode:
+                self._end_run()
+            self._is_voice = mode
+            self._keep(self._run(part))
+            self._frame_number += part.shape[1]
+            self._last = part[:, -1:]
         self._n_frames += codes.shape[1]
         return self._take(self._n_frames - 1 - self._n_hops)
 

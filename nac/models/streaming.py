@@ -14,7 +14,8 @@ from nac.arrays import Codes, Samples
 from nac.models.layers import State
 from nac.models.model import NacModel
 from nac.models.quantizer import COMMIT_POINTS
-from nac.models.runs import RunDecoder
+from nac.models.runs import RunDecoder, runs_of
+from nac.models.voice.encoder import AnalysedVoice, VoiceEncoder
 
 #: (total codebooks, channels, side lag) to the codebooks of each channel.
 SplitCodebooks = Callable[[int, int, int], Sequence[int]]
@@ -59,6 +60,10 @@ def _inference(method: Method) -> Method:
     return cast(Method, run)
 
 
+def _as_codes(codes: Tensor) -> Codes:
+    return codes.cpu().numpy().astype(np.uint16)
+
+
 class FrameEncoder:
     """Samples at the model's sample rate, in pieces of any size, to codes.
 
@@ -95,10 +100,10 @@ class FrameEncoder:
         self._allocations: dict[int, tuple[Sequence[int], list[tuple[int, ...]]]] = {}
         self._hop = model.config.hop
         self._device = model.spectrum.deviation.device
-        self._state: State = {}
         self._waiting: list[Samples] = []
         self._n_waiting = 0
         self.samples = 0
+        self._start()
 
     def push(self, samples: Samples) -> list[CodedFrames]:
         """Add samples.
@@ -133,18 +138,34 @@ class FrameEncoder:
             padded = np.zeros((self.channels, self.chunk_frames * self._hop), np.float32)
             padded[:, : piece.shape[1]] = piece
             out.append(self._code(padded, min(self.chunk_frames, frames - first)))
-        self._waiting, self._n_waiting, self.samples, self._state = [], 0, 0, {}
+        self._waiting, self._n_waiting, self.samples = [], 0, 0
+        self._start()
         return out
+
+    def _start(self) -> None:
+        """Forget the stream."""
+        model = self.model
+        self._state: State = {}
+        self._voice = (
+            VoiceEncoder(model.voice, model.mode, self.channels, self.beam)
+            if model.voice is not None and model.mode is not None
+            else None
+        )
+        #: Whether each channel's last frame was voice.
+        self._in_voice = [False] * self.channels
 
     @_inference
     def _code(self, samples: Samples, frames: int | None = None) -> CodedFrames:
         if self.channels == 2:
             samples = np.stack([samples[0] + samples[1], samples[0] - samples[1]]) * np.float32(0.5)
         # Far beyond full scale there is nothing to hear, and squares would overflow.
-        latent = self.model.analyse(torch.from_numpy(samples.clip(-1e3, 1e3)).to(self._device), self._state)[:, :frames]
+        x = torch.from_numpy(samples.clip(-1e3, 1e3)).to(self._device)
+        latent = self.model.analyse(x, self._state)[:, :frames]
+        analysed = None if self._voice is None else self._voice.analyse(x)
         lag = self._choose_side_lag(latent) if self.channels == 2 else 0
         allocation = zip(latent, *self._allocation(lag), strict=True)
-        return CodedFrames([self._search(*channel) for channel in allocation], lag)
+        codes = [self._encode_runs(channel, analysed, *values) for channel, values in enumerate(allocation)]
+        return CodedFrames(codes, lag)
 
     def _allocation(self, lag: int) -> tuple[Sequence[int], list[tuple[int, ...]]]:
         if lag not in self._allocations:
@@ -152,14 +173,30 @@ class FrameEncoder:
             self._allocations[lag] = self._split(self.n_codebooks, self.channels, lag), list(commit_points)
         return self._allocations[lag]
 
-    def _search(self, latent: Tensor, count: int, commit_points: Sequence[int]) -> Codes:
+    def _encode_runs(
+        self,
+        channel: int,
+        analysed: AnalysedVoice | None,
+        latent: Tensor,
+        count: int,
+        commit_points: Sequence[int],
+    ) -> Codes:
+        """Codes of a channel's frames, each run of one mode by the quantizers of that mode."""
         # A beam of paths for one frame each: the same result for any number of frames.
-        if self.model.voice is None or count == 0:
-            found = self.model.quantizer.encode(latent, count, self.beam, commit_points)
-        else:  # the first code says that the frame is not one of voice
-            found = self.model.quantizer.encode(latent, count - 1, self.beam, [point - 1 for point in commit_points])
-            found = torch.nn.functional.pad(found, (1, 0))
-        return found.T.cpu().numpy().astype(np.uint16)
+        if self._voice is None or analysed is None:
+            return _as_codes(self.model.quantizer.encode(latent, count, self.beam, commit_points).T)
+        out = np.zeros((count, len(latent)), np.uint16)
+        is_voice = analysed.is_voice[channel, : len(latent)] & (count > 0)
+        for run in runs_of(is_voice):
+            if is_voice[run.start]:
+                if run.start or not self._in_voice[channel]:
+                    self._voice.end_run(channel)
+                out[:, run] = _as_codes(self._voice.encode(analysed, channel, run, count, commit_points))
+            elif count > 1:  # the first code, 0, says that the frame is not one of voice
+                points = [point - 1 for point in commit_points]
+                out[1:, run] = _as_codes(self.model.quantizer.encode(latent[run], count - 1, self.beam, points).T)
+        self._in_voice[channel] = bool(is_voice[-1])
+        return out
 
     @staticmethod
     def _choose_side_lag(latent: Tensor) -> int:

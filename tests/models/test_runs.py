@@ -21,6 +21,9 @@ def voice_model() -> NacModel:
     model = small_model(voice=VOICE, codebook_size=SIZE)
     assert model.voice is not None
     model.voice.load_state_dict(small_decoder().state_dict())
+    assert model.mode is not None
+    torch.nn.init.zeros_(model.mode.out.weight)
+    torch.nn.init.constant_(model.mode.out.bias, -9.0)  # nothing is voice to the encoder
     return model.eval()
 
 

@@ -156,15 +156,22 @@ class EnvelopeQuantizer(nn.Module):
         Returns:
             `[batch, n_codebooks, frames]`.
         """
+        batch, frames, _ = latent.shape
         core = min(self.config.core_codebooks, n_codebooks)
         codebooks = self.residual.search_codebooks(n_codebooks)
-        commit = (self.config.core_codebooks, *commit_points)
-        codes = latent.new_zeros(latent.shape[0], n_codebooks, latent.shape[1], dtype=torch.long)
-        previous = self._previous(state, latent.shape[0])
-        for frame in range(latent.shape[1]):
+        codes = latent.new_zeros(batch, n_codebooks, frames, dtype=torch.long)
+        residual = torch.empty_like(latent)
+        previous = self._previous(state, batch)
+        # Only the core decides predictions, so only its codes are searched frame by frame.
+        for frame in range(frames):
             predicted = previous @ self.prediction + self.offset
-            codes[:, :, frame] = beam_search(latent[:, frame] - predicted, codebooks, beam, commit)[0]
+            codes[:, :core, frame] = beam_search(latent[:, frame] - predicted, codebooks[:core], beam, commit_points)[0]
             previous = predicted + self.residual.decode(codes[:, :core, frame : frame + 1])[:, 0]
+            residual[:, frame] = latent[:, frame] - previous
+        if n_codebooks > core:
+            points = [point - core for point in commit_points]
+            rest = beam_search(residual.flatten(0, 1), codebooks[core:], beam, points)[0]
+            codes[:, core:] = rest.view(batch, frames, -1).transpose(1, 2)
         if state is not None:
             state[self] = previous
         return codes
