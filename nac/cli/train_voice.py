@@ -81,7 +81,7 @@ def train_voice(
     from nac.training.voice.config import VoiceTrainingConfig
     from nac.training.voice.export import export
     from nac.training.voice.parts import FILE, load_parts, stages_of
-    from nac.training.voice.run import VoiceRun
+    from nac.training.voice.run import MODE, VoiceRun
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     if threads:
@@ -108,5 +108,6 @@ def train_voice(
     )
     run.run(stage, budget, resume)
     if stage in ("game", "all") and "game" in stages_of(out / FILE):
-        number = export(load_parts(out / FILE), base or default_weights(), out / "model.safetensors", generation)
-        logging.info("%s: fingerprint %08x", out / "model.safetensors", number)
+        weights = out / "model.safetensors"
+        number = export(load_parts(out / FILE), out / MODE, base or default_weights(), weights, generation)
+        logging.info("%s: fingerprint %08x", weights, number)

@@ -1,4 +1,4 @@
-"""Codes of a model with voices: which frames are voice, and that neither the cut nor the number of codebooks matters."""
+"""Codes of a model with voices: which frames are voice; neither the cut nor the number of codebooks matters."""
 
 import numpy as np
 import pytest
