@@ -95,15 +95,19 @@ class Game:
                 start = time.monotonic()
                 record.add(self.train_step())
                 self.seconds = before + budget.seconds
-                if self.step % log_steps == 0:
-                    speed = self.config.batch * self.config.discriminator_seconds / (time.monotonic() - start)
-                    means = record.write(self.step, self.passed, {"minutes": self.seconds / 60, "speed": speed})
-                    shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-                    log.info("step %d, %.1f min, %.2f h of sound: %s", self.step, self.seconds / 60, self.passed, shown)
+                if self.step % log_steps == 0 or budget.share(self.step) >= 1 or budget.stop:
+                    self._note(record, time.monotonic() - start)
                 if budget.seconds - saved > 60 * save_minutes:
                     saved = budget.seconds
                     self.save()
         self.save()
+
+    def _note(self, record: Record, seconds: float) -> None:
+        """Write the terms since the last time; `seconds` is how long the last step took."""
+        speed = self.config.batch * self.config.discriminator_seconds / seconds
+        means = record.write(self.step, self.passed, {"minutes": self.seconds / 60, "speed": speed})
+        shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+        log.info("step %d, %.1f min, %.2f h of sound: %s", self.step, self.seconds / 60, self.passed, shown)
 
     def train_step(self) -> dict[str, float]:
         """One step of the discriminators and, after their warm-up, of the refinement; the terms of the loss.

@@ -14,8 +14,6 @@ from nac.models.config import ModelConfig
 from nac.models.model import NacModel
 from nac.models.weights import load_model, save_model
 from nac.training.budget import Budget
-from nac.training.memory import keep_freed_memory
-from nac.training.precision import bfloat16_pays
 from nac.training.voice.checkpoint import CHECKPOINT
 from nac.training.voice.coding import CodedRecordings
 from nac.training.voice.parts import FILE, stages_of
@@ -105,7 +103,3 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, more: tuple[str
     result = train_voice(write_voices(tmp_path / "audio"), tmp_path / "run", *more)
     assert result.exit_code == 2
     assert message in result.output and "Traceback" not in result.output
-
-
-def test_memory_and_precision_are_asked_for_without_harm() -> None:
-    assert isinstance(keep_freed_memory(), bool) and isinstance(bfloat16_pays(), bool)
