@@ -326,7 +326,6 @@ def test_version():
 
 SCRIPT = """
 import sys, time
-sys.path.insert(0, {root!r})
 from tests.cli_tools import FakeCodec
 from nac.audio import known_formats
 from nac.cli import main, options
@@ -346,9 +345,11 @@ main(prog_name="nac")
 
 
 def process(*arguments, slow=False, **more):
-    script = SCRIPT.format(root=os.path.dirname(os.path.dirname(__file__)), slow=slow)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], **pipes)
+    root = os.path.dirname(os.path.dirname(__file__))
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(slow=slow), *arguments], env={**os.environ, "PYTHONPATH": root}, **pipes
+    )
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def test_configs_within_configs() -> None:
     assert load(Outer, {"inner": None, "count": None}) == Outer()
     assert load(Outer, dataclasses.asdict(made)) == made
     assert load(Outer, {"inner": Example(2)}).inner == Example(2)
-    for values, said in (
+    for values, message in (
         ({"inner": {"size": 10}}, "file: inner: size is 10; it must be from 1 to 9"),
         ({"always": {"siz": 1}}, "file: always: there is no setting 'siz'"),
         ({"count": 0}, "file: count is 0; it must be 1 or more"),
@@ -46,7 +46,7 @@ def test_configs_within_configs() -> None:
     ):
         with pytest.raises(WeightsError) as caught:
             load(Outer, values, "file", WeightsError)
-        assert said in str(caught.value)
+        assert message in str(caught.value)
 
 
 def test_plain_values_become_those_of_the_fields() -> None:
@@ -65,7 +65,7 @@ def test_plain_values_become_those_of_the_fields() -> None:
     assert load(Example, {"loss": [["mel", 2]]}).loss == (("mel", 2.0),)
 
 
-@pytest.mark.parametrize(("key", "value", "said"), [
+@pytest.mark.parametrize(("key", "value", "message"), [
     ("siz", 3, "there is no setting 'siz' (given: 3); there are size, rate"),
     ("size", 10, "size is 10; it must be from 1 to 9"),
     ("size", 1.5, "size is 1.5; it must be a whole number"),
@@ -84,10 +84,12 @@ def test_plain_values_become_those_of_the_fields() -> None:
     ("loss", {"mel": "x"}, "it must be a table of numbers"),
     ("flag", 1, "flag is 1; it must be true or false"),
 ])  # fmt: skip
-def test_what_is_wrong_is_said_with_the_key_the_value_and_what_is_allowed(key: str, value: object, said: str) -> None:
+def test_what_is_wrong_is_message_with_the_key_the_value_and_what_is_allowed(
+    key: str, value: object, message: str
+) -> None:
     with pytest.raises(WeightsError) as caught:
         load(Example, {key: value}, "here", WeightsError)
-    assert str(caught.value).startswith("here: ") and said in str(caught.value) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith("here: ") and message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_values_given_in_python_are_checked_too() -> None:
@@ -99,13 +101,13 @@ def test_values_given_in_python_are_checked_too() -> None:
 
 def test_texts_override_fields_and_leave_the_others() -> None:
     assert override(Example(size=5), ["rate=2", 'kind="b"', "sizes=[7]"]) == Example(5, 2.0, kind="b", sizes=(7,))
-    for text, said in (
+    for text, message in (
         ("rate", "KEY=JSON"),
         ("rate=x", "KEY=JSON"),
         ("no=1", "no setting 'no'"),
         ("size=0", "from 1 to 9"),
     ):
-        with pytest.raises(OptionError, match="--set.*" + said):
+        with pytest.raises(OptionError, match="--set.*" + message):
             override(Example(), [text])
 
 

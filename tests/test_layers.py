@@ -62,7 +62,7 @@ def test_no_import_leads_back_to_where_it_came_from(graph: grimp.ImportGraph, de
     edges = defaultdict(set)
     for name, other in imports(graph):
         start, end = (".".join(path.split(".")[:depth]) for path in (name, other))
-        # A package's __init__ that gathers what its modules have is no way back.
+        # A package's __init__ that gathers what its modules have is not a way back.
         if start != end and not start.startswith(f"{end}.") and not end.startswith(f"{start}."):
             edges[start].add(end)
     try:

@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nac.audio.common import Backend, Samples, warn, warn_incomplete
+from nac.arrays import Samples
+from nac.audio.common import Backend, warn, warn_incomplete
 from nac.audio.resample import Resampler
 from nac.errors import AudioError
 

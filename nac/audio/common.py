@@ -5,12 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from nac.arrays import Samples
 from nac.errors import AudioWarning, IncompleteAudioWarning
-
-Samples = npt.NDArray[np.float32]
 
 MAX_RATE = 0xFFFFFF
 

@@ -10,7 +10,8 @@ import tempfile
 import threading
 from typing import BinaryIO, cast
 
-from nac.audio.common import Samples, warn, warn_incomplete
+from nac.arrays import Samples
+from nac.audio.common import warn, warn_incomplete
 from nac.audio.wav import read_wav_header
 from nac.audio.wav_source import WavSource
 from nac.errors import AudioError

@@ -13,8 +13,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from nac.arrays import Samples
 from nac.audio.chain import ChainSource
-from nac.audio.common import MAX_RATE, Backend, Samples, warn
+from nac.audio.common import MAX_RATE, Backend, warn
 from nac.audio.containers import open_file, refuse_nac
 from nac.audio.mix import mix_matrix
 from nac.audio.wav import RAW_FORMATS, UnsupportedWavError, WavLayout, read_wav_header

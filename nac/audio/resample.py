@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
+from nac.arrays import Samples
 from nac.errors import AudioError
-
-Samples = npt.NDArray[np.float32]
 
 # soxr's HQ (20 bits) keeps the images of the other rate below -120 dB, far under a codec's own noise, at about 2000
 # times real time on one core for 44.1 <-> 24 kHz; VHQ takes half as long again for what nobody hears.

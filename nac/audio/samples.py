@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nac.audio.common import Samples
+from nac.arrays import Samples
 from nac.errors import AudioError
 
 # Full scale of integer samples, as WAV files hold them.

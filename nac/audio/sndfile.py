@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from nac.audio.common import Samples, warn_incomplete
+from nac.arrays import Samples
+from nac.audio.common import warn_incomplete
 from nac.errors import AudioError
 
 # Ogg writers of libsndfile overflow the stack on very long single writes.

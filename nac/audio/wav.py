@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from nac.arrays import Samples
 from nac.errors import AudioError
-
-Samples = npt.NDArray[np.float32]
 
 UNKNOWN = 0xFFFFFFFF
 _RIFF = (b"RIFF", b"RF64", b"BW64")

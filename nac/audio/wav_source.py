@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from nac.arrays import Samples
 from nac.audio.chain import Opener
-from nac.audio.common import Samples, warn, warn_incomplete
+from nac.audio.common import warn, warn_incomplete
 from nac.audio.wav import UnsupportedWavError, WavLayout, next_wav, to_float
 from nac.errors import AudioError
 

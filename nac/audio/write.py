@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nac.audio.common import Samples
+from nac.arrays import Samples
 from nac.audio.resample import Resampler
 from nac.audio.sndfile import SndfileSink
 from nac.audio.tags import Tags, write_tags

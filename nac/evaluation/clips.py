@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nac.arrays import Samples
-from nac.audio import known_formats, open_audio
+from nac.audio import open_audio
 from nac.errors import AudioError, NacError
 from nac.evaluation.metrics.perceptual import resample
+from nac.extensions import AUDIO_EXTENSIONS, NAC_EXTENSIONS
 
 if TYPE_CHECKING:
     import nac.codec
 
 
 KINDS = ("speech", "music", "environmental")
-NAC_SUFFIX = ".nac"
-SUFFIXES = frozenset({f".{name}" for name in known_formats()} | {".aif", ".oga", ".wave", ".snd", NAC_SUFFIX})
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,8 @@ def find_clips(folder: Path) -> list[Clip]:
     found: dict[str, Clip] = {}
     for path in sorted(_files(folder)):
         relative = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in relative.parts):
+        wanted = path.suffix.lower() in AUDIO_EXTENSIONS | NAC_EXTENSIONS
+        if not wanted or any(part.startswith(".") for part in relative.parts):
             continue
         parts = relative.parts[:-1]
         kind = next((part for part in parts if part in KINDS), parts[0] if parts else None)
@@ -78,7 +78,7 @@ def load_audio(path: str | os.PathLike[str], weights: str | None = None) -> tupl
     Raises:
         AudioError: It cannot be read.
     """
-    if Path(path).suffix.lower() == NAC_SUFFIX:
+    if Path(path).suffix.lower() in NAC_EXTENSIONS:
         return _decode(Path(path), weights)
     with open_audio(path) as reader:
         blocks = [np.zeros((reader.channels, 0), np.float32), *reader.blocks()]

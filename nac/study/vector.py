@@ -41,7 +41,7 @@ class VectorQuantizedAutoencoder(ConvAutoencoder):
 
     @torch.no_grad()
     def prepare(self, features: Tensor) -> None:
-        """First codes: words of the untrained latent, and at each stage what is left of them."""
+        """First codes: words of the untrained latent, and at each stage their residual."""
         residual = self.words(features).flatten(0, 1)
         for index in range(len(self.books)):
             pick = torch.randint(len(residual), self.books.shape[1:2])

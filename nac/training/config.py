@@ -20,7 +20,7 @@ class TrainingConfig:
     batch: Annotated[int, Range(1, 4096)] = 8
     #: Length of a training crop in seconds.
     seconds: Annotated[float, Range(0.1, 60)] = 2.0
-    #: Share of each kind of audio (name of the folder below the data folder); others share what is left equally.
+    #: Share of each kind of audio (name of the folder below the data folder); others share the rest equally.
     balance: Weights = (("speech", 0.5), ("music", 0.3), ("environmental", 0.2))
     #: Sources (folders below a kind) are drawn by their length to this power: 1 by hours, 0 all alike.
     source_power: Share = 0.6

@@ -79,6 +79,7 @@ def fit_tables(books: npt.NDArray[np.floating], codes: list[Codes]) -> dict[str,
     bits = size.bit_length() - 1
     symbols = np.stack([tree_symbols(books[index], index > 0, usage(codes, index, size)) for index in range(stages)])
     coded = [np.stack([symbols[index][part[index]] for index in range(len(part))]) for part in codes]
+    # The symbols have been "ranks" in files from the first one on.
     arrays: dict[str, Array] = {"ranks": symbols.astype(np.uint16), "probability": probabilities()}
     for index in range(stages):
         part = next(part for part in coded if len(part) > index)
@@ -103,10 +104,13 @@ def probabilities() -> npt.NDArray[np.uint16]:
 
 
 def tree_symbols(book: npt.NDArray[np.floating], sizes: bool, weight: Floats) -> Integers:
-    """The place `[codes]` of each code of `book` `[codes, dimensions]` in a balanced tree.
+    """The symbol of each code, its place in a balanced tree: `[codes]`.
 
-    The first decisions part small codes from large ones, if `sizes`: how large a remainder is can be foretold best. The
-    others part along the direction in which the codes differ most.
+    Args:
+        book: Codebook `[codes, dimensions]`.
+        sizes: Whether the first decisions part small codes from large ones: the size of a residual is what contexts
+            predict best. The others part along the direction in which the codes differ most.
+        weight: How often each code is used, `[codes]`.
     """
     points: Floats = book.astype(np.float64)
 
@@ -171,10 +175,10 @@ def fit_codebook(symbols: Integers, codebook: int, bits: int) -> tuple[Array, li
         cells = [rows[number] * nodes + there for number in active]
         fitted = [np.zeros(shapes[number][0] * nodes) for number in active]
         for where, logits in _turns(cells, fitted):
-            chance = 1 / (1 + np.exp(-sums))
-            slope = np.bincount(where, one - chance, len(logits)) - HOLD * logits
-            bend = np.bincount(where, chance * (1 - chance), len(logits)) + HOLD
-            step = np.clip(slope / bend, -1.5, 1.5)
+            probability = 1 / (1 + np.exp(-sums))
+            gradient = np.bincount(where, one - probability, len(logits)) - HOLD * logits
+            curvature = np.bincount(where, probability * (1 - probability), len(logits)) + HOLD
+            step = np.clip(gradient / curvature, -1.5, 1.5)  # of Newton's method
             logits += step
             sums += step.astype(np.float32)[where]
         sums = start[there] / STEP
@@ -191,6 +195,6 @@ def _turns(cells: list[Integers], fitted: list[Floats]) -> Iterator[tuple[Intege
         yield from zip(cells, fitted, strict=True)
 
 
-def quantized(odds: Floats) -> npt.NDArray[np.int8]:
-    """Logarithms of odds as the whole numbers that the tables hold."""
-    return np.clip(np.round(odds * STEP), -LARGEST, LARGEST).astype(np.int8)
+def quantized(logits: Floats) -> npt.NDArray[np.int8]:
+    """Logits as the integers that the tables hold."""
+    return np.clip(np.round(logits * STEP), -LARGEST, LARGEST).astype(np.int8)

@@ -24,17 +24,17 @@ def sections(coding, codebooks, lag):
     return found
 
 
-def rows(tables, ranks, k, t, frames, bits):
-    """(table, row) for each context of codebook k in frame t; `ranks` are those of the channel by codebook."""
+def rows(tables, symbols, k, t, frames, bits):
+    """(table, row) for each context of codebook k in frame t; `symbols` are those of the channel by codebook."""
 
     def neighbour(c, d, table):
         whole = len(table) - 1
         shift = bits - (whole.bit_length() - 1)
-        return ranks[c][t + d] >> shift if 0 <= t + d < frames else whole
+        return symbols[c][t + d] >> shift if 0 <= t + d < frames else whole
 
     def scale(distances, table):
         books = range(max(1, k - 8), k)
-        total = sum(ranks[c][min(max(t + d, 0), frames - 1)] >> (bits - 4) for c in books for d in distances)
+        total = sum(symbols[c][min(max(t + d, 0), frames - 1)] >> (bits - 4) for c in books for d in distances)
         return total * 32 // (15 * len(books) * len(distances) + 1)
 
     if k == 0:
@@ -122,7 +122,7 @@ class RangeReader:
 def write_payload(tables, coding, codes, lag=None):
     """The payload of a block."""
     bits = tables["ranks"].shape[1].bit_length() - 1
-    ranks = [
+    symbols = [
         [[int(tables["ranks"][k][code]) for code in codebook] for k, codebook in enumerate(channel)]
         for channel in codes
     ]
@@ -131,9 +131,9 @@ def write_payload(tables, coding, codes, lag=None):
         coder = RangeWriter()
         for channel, k in section:
             for t in range(frames):
-                found, node = list(rows(tables, ranks[channel], k, t, frames, bits)), 1
+                found, node = list(rows(tables, symbols[channel], k, t, frames, bits)), 1
                 for bit in range(bits - 1, -1, -1):
-                    decision = ranks[channel][k][t] >> bit & 1
+                    decision = symbols[channel][k][t] >> bit & 1
                     coder.decide(probability(tables, k, found, node), decision)
                     node = 2 * node + decision
         data, plain = coder.end(), packed(section, codes, frames, bits)
@@ -154,7 +154,7 @@ def read_payload(tables, coding, data, codebooks, frames, lag=None):
     if lengths[-1] < 0:
         raise ValueError("lengths that do not fit")
     codes = [[[0] * frames for _ in range(count)] for count in split(codebooks, lag)]
-    ranks = [[[0] * frames for _ in range(count)] for count in split(codebooks, lag)]
+    symbols = [[[0] * frames for _ in range(count)] for count in split(codebooks, lag)]
     place = head
     for section, length in zip(cut, lengths, strict=True):
         part = data[place : place + length]
@@ -170,16 +170,16 @@ def read_payload(tables, coding, data, codebooks, frames, lag=None):
                 for number, (channel, k) in enumerate(section):
                     at = (t * len(section) + number) * bits
                     codes[channel][k][t] = int(digits[at : at + bits], 2)
-                    ranks[channel][k][t] = int(tables["ranks"][k][codes[channel][k][t]])
+                    symbols[channel][k][t] = int(tables["ranks"][k][codes[channel][k][t]])
             continue
         coder = RangeReader(part)
         for channel, k in section:
-            code_of = {int(rank): code for code, rank in enumerate(tables["ranks"][k])}
+            code_of = {int(symbol): code for code, symbol in enumerate(tables["ranks"][k])}
             for t in range(frames):
-                found, node = list(rows(tables, ranks[channel], k, t, frames, bits)), 1
+                found, node = list(rows(tables, symbols[channel], k, t, frames, bits)), 1
                 for _ in range(bits):
                     node = 2 * node + coder.decide(probability(tables, k, found, node))
-                ranks[channel][k][t] = node - size
+                symbols[channel][k][t] = node - size
                 codes[channel][k][t] = code_of[node - size]
         coder.end()
     return codes

@@ -18,8 +18,8 @@ def numbers(name, count, kind):
 def make_arrays(codebooks=12, bits=10, seed=0, largest=60):
     """The arrays of tables with logits up to `largest` in the bias and an eighth of that in the others."""
     size = 1 << bits
-    ranks = [np.argsort(numbers(f"{seed} ranks {index}", size, "<u4"), kind="stable") for index in range(codebooks)]
-    arrays = {"ranks": np.stack(ranks).astype(np.uint16)}
+    symbols = [np.argsort(numbers(f"{seed} ranks {index}", size, "<u4"), kind="stable") for index in range(codebooks)]
+    arrays = {"ranks": np.stack(symbols).astype(np.uint16)}
     sums = np.concatenate([np.arange(LOGIT_SUM_LIMIT), np.arange(-LOGIT_SUM_LIMIT, 0)])
     arrays["probability"] = np.clip(8192 + 64 * sums, 4, 16380).astype(np.uint16)
     for index in range(codebooks):

@@ -149,7 +149,7 @@ def test_hostile_payloads_give_codes_or_an_error(payload, frames, lag):
                 assert "payload" in str(error)
             else:
                 assert codes.shape == (1, frames, 12) and codes.max() < 1024
-                # What is accepted is no second spelling of other bytes.
+                # What is accepted is not a second spelling of other bytes.
                 again = entropy_payload(meta).encode(codes, [lag])[0]
                 assert again == payload or len(payload) <= packed_bytes(frames * 12, 10) + (2 if base is CODED else 0)
 

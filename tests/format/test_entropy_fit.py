@@ -57,7 +57,7 @@ def test_probabilities_grow_with_the_sum_and_are_never_certain():
 
 def test_small_codes_come_first():
     book = np.random.default_rng(0).normal(size=(64, 5))
-    ranks = tree_symbols(book, True, np.ones(64))
+    symbols = tree_symbols(book, True, np.ones(64))
     norm = np.square(book).sum(1)
-    assert norm[ranks < 32].max() < norm[ranks >= 32].min()
-    assert np.array_equal(np.sort(ranks), np.arange(64))
+    assert norm[symbols < 32].max() < norm[symbols >= 32].min()
+    assert np.array_equal(np.sort(symbols), np.arange(64))

@@ -85,8 +85,8 @@ def test_train_compress_decompress(tmp_path: Path) -> None:
 def test_failures_are_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = call(*(argument.format(out=tmp_path) for argument in arguments))
     assert done.exit_code == 1
-    said = [line for line in done.output.splitlines() if line.startswith("study: ")]
-    assert len(said) == 1 and "Traceback" not in done.output
+    messages = [line for line in done.output.splitlines() if line.startswith("study: ")]
+    assert len(messages) == 1 and "Traceback" not in done.output
 
 
 def test_wrong_usage() -> None:

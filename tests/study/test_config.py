@@ -39,7 +39,7 @@ def test_vary_makes_every_combination_of_every_system() -> None:
     assert last.seconds == 1.0
 
 
-@pytest.mark.parametrize(("text", "said"), [
+@pytest.mark.parametrize(("text", "message"), [
     ("latnt = 3", "no setting 'latnt'"),
     ("minutes = 'x'", "minutes is 'x'; it must be a number"),
     ("minutes = 0", "minutes is 0; it must be above 0"),
@@ -60,12 +60,12 @@ def test_vary_makes_every_combination_of_every_system() -> None:
     ("[system]\nname = 'a'", "two brackets"),
     ("]", "not a TOML"),
 ])  # fmt: skip
-def test_what_is_not_possible_is_said_in_one_line(text: str, said: str, tmp_path: Path) -> None:
+def test_what_is_not_possible_is_said_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(text)
     with pytest.raises(OptionError) as caught:
         read_study(path)
-    assert said in str(caught.value) and "\n" not in str(caught.value) and str(path) in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("present", ["tomllib", "tomli", None])

@@ -92,8 +92,8 @@ class Tool:
         except subprocess.TimeoutExpired:
             raise AudioError(f"{command[0]} did not finish within {TOOL_SECONDS} s") from None
         if done.returncode != 0 or not target.is_file():
-            said = " ".join((done.stderr or done.stdout).split())[-200:]
-            raise AudioError(f"{self.name} at {kbps:g} kbps failed: {said or f'exit code {done.returncode}'}")
+            output = " ".join((done.stderr or done.stdout).split())[-200:]
+            raise AudioError(f"{self.name} at {kbps:g} kbps failed: {output or f'exit code {done.returncode}'}")
 
 
 def _ffmpeg(*options: str) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class EntropyTables:
         """Make tables from the arrays of their file.
 
         Args:
-            arrays: by name, as ENTROPY.md lists them; the symbols are called `ranks` there.
+            arrays: by name, as ENTROPY.md lists them; the symbols are called `ranks` there, and so in every file.
             model: fingerprint of the weights.
 
         Raises:
@@ -83,11 +83,11 @@ class EntropyTables:
         """
         symbols, probability = _array(arrays, "ranks", np.uint16), _array(arrays, "probability", np.uint16)
         if symbols.ndim != 2 or not 1 <= len(symbols) <= 255:
-            raise WeightsError("the tables of the entropy coding are damaged: ranks have a wrong shape")
+            raise WeightsError("the tables of the entropy coding are damaged: the array 'ranks' has a wrong shape")
         size = symbols.shape[1]
         whole = np.arange(size)
         if not 16 <= size <= 1 << 16 or size & (size - 1) or not (np.sort(symbols, axis=1) == whole).all():
-            raise WeightsError("the tables of the entropy coding are damaged: ranks are not permutations")
+            raise WeightsError("the tables of the entropy coding are damaged: the rows of 'ranks' are not permutations")
         in_range = probability.shape == (2 * LOGIT_SUM_LIMIT,) and probability.max() < 1 << PROBABILITY_BITS
         if not in_range or not probability.all():
             raise WeightsError("the tables of the entropy coding are damaged: probabilities are out of range")

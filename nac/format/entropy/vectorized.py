@@ -136,7 +136,7 @@ class _TreeWalk:
         self._next, self._end = lanes._next[which], lanes._end[which]
         count, most = len(which), len(tables.first)
         self._at = np.empty((most, count), np.intp)
-        self._scores = np.empty((most, count), np.int16)
+        self._logits = np.empty((most, count), np.int16)
         self._sum = np.empty(count, np.int16)
         self._one, self._less = np.empty(count, np.uint32), np.empty(count, np.uint32)
         self._bit = np.empty(count, np.bool_)
@@ -152,7 +152,7 @@ class _TreeWalk:
         flat, size, value, one, less, bit = self._tables.flat, self._size, self._value, self._one, self._less, self._bit
         node.fill(1)
         for active in self._tables.active:
-            at, logits, total = self._at[:active], self._scores[:active], self._sum
+            at, logits, total = self._at[:active], self._logits[:active], self._sum
             np.add(bases[:active], node, out=at)
             flat.take(at, out=logits, mode="clip")
             if active == 1:

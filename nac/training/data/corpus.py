@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from nac.errors import AudioError
+from nac.extensions import AUDIO_EXTENSIONS
 from nac.training.data.augment import Augmentation, augment, change_speed
 
 log = logging.getLogger(__name__)
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"}
 #: A crop below this level (root mean square, full scale 1) is silence and drawn again.
 SILENCE = 1e-4
 
@@ -48,7 +48,7 @@ def load_corpus(folder: Path, sample_rate: int) -> Corpus:
         raise AudioError(f"{folder} is not a folder; give a folder of audio files to train on")
     corpus = Corpus(sample_rate)
     clips: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_EXTENSIONS)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # the decoding itself runs outside Python's lock
         for path, clip in zip(paths, pool.map(lambda path: read_clip(path, sample_rate), paths), strict=True):
             if isinstance(clip, Exception):
