@@ -6,13 +6,13 @@ Every audio file below the folder is coded at 24 and at 1 kbps; files of 3, 6 an
 kind of a file is the folder it lies in. Sizes are those of whole files, headers and checksums included.
 """
 
-import argparse
 import io
 import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import soundfile
 
 import nac
@@ -29,19 +29,19 @@ RATES = (1, 3, 6, 12, 24)
 USED_KBPS = 6
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what entropy coding saves.")
-    parser.add_argument("audio", type=Path, help="folder of audio files, one folder for each kind of sound")
-    parser.add_argument("--model", type=Path, help="weights file, with its tables beside it")
-    parser.add_argument("--effort", default="default")
-    options = parser.parse_args()
-    codec = nac.Codec.load(options.model, threads=1)
+@click.command()
+@click.argument("audio", type=click.Path(exists=True, path_type=Path))
+@click.option("--model", type=click.Path(path_type=Path), help="Weights file, with its tables beside it.")
+@click.option("--effort", default="default", show_default=True, help="Of the encoder's search.")
+def main(audio: Path, model: Path | None, effort: str) -> None:
+    """Measure what entropy coding saves on the folder AUDIO, which has a folder for each kind of sound."""
+    codec = nac.Codec.load(model, threads=1)
     field = tables_field(tables_beside(codec.path, codec.fingerprint))
     library = table_library(codec.path)
     sizes: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     spent: dict[str, float] = defaultdict(float)
     used: set[tuple[int, int]] = set()
-    for path in sorted(options.audio.rglob("*")):
+    for path in sorted(audio.rglob("*")):
         try:
             samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, IsADirectoryError):
@@ -49,7 +49,7 @@ def main() -> None:
         samples = samples.T[:2]
         start = time.process_time()
         try:
-            whole = codec.encode(samples, rate, kbps=max(RATES), effort=options.effort, entropy=False)
+            whole = codec.encode(samples, rate, kbps=max(RATES), effort=effort, entropy=False)
         except NacError as error:
             raise SystemExit(f"{path}: {error}") from error
         spent["encode"] += time.process_time() - start
@@ -58,7 +58,7 @@ def main() -> None:
         used |= codes_used(library, cut(library, whole, USED_KBPS))
         for kbps in RATES:
             if kbps == min(RATES):
-                packed = codec.encode(samples, rate, kbps=kbps, effort=options.effort, entropy=False)
+                packed = codec.encode(samples, rate, kbps=kbps, effort=effort, entropy=False)
             else:
                 packed = cut(library, whole, kbps)
             start = time.process_time()

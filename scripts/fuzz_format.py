@@ -11,14 +11,16 @@ for ever; the exit code is then 1.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import random
 import signal
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+
+import click
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUND = ROOT / "tests" / "format" / "found"
@@ -141,22 +143,18 @@ def fuzz_guided(options: list[str]) -> None:
     atheris.Fuzz()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--count", type=int, default=200_000, help="random inputs to try (default: 200000)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--packets", action="store_true", help="packets at their receiver, at random, instead of files")
-    parser.add_argument("--random", action="store_true", help="random inputs even with atheris installed")
-    parser.add_argument("options", nargs="*", help="options for atheris, after --")
-    arguments = parser.parse_args()
-    try:
-        import atheris  # noqa: F401
-    except ImportError:
-        arguments.random = True
-    if not arguments.random and not arguments.packets:
-        fuzz_guided(arguments.options)
-    return 1 if fuzz_random(arguments.count, arguments.seed, arguments.packets) else 0
+@click.command()
+@click.option("--count", default=200_000, show_default=True, help="Random inputs to try.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--packets", is_flag=True, help="Packets at their receiver, at random, instead of files.")
+@click.option("--random", "at_random", is_flag=True, help="Random inputs even with atheris installed.")
+@click.argument("options", nargs=-1)
+def main(count: int, seed: int, packets: bool, at_random: bool, options: tuple[str, ...]) -> None:
+    """Break files in every way and see whether the reader notices; OPTIONS, after --, are for atheris."""
+    if not at_random and not packets and find_spec("atheris"):
+        fuzz_guided(list(options))
+    sys.exit(1 if fuzz_random(count, seed, packets) else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
