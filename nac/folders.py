@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -45,6 +44,8 @@ def find_files(folder: str, takes: frozenset[str]) -> Found:
     Where audio files are wanted, those that are audio by their first bytes are found under any name, and those that
     ffmpeg reads if it is installed. Symbolic links to folders are followed, each folder once.
     """
+    import shutil  # here: it loads the compressors, which most commands do not need
+
     found = Found()
     wants_audio = takes >= AUDIO_EXTENSIONS
     for path in _walk(folder):

@@ -7,7 +7,6 @@ centre of its last step, and nothing later is needed.
 
 import numpy as np
 import torch
-from scipy.signal import butter, freqz
 from torch import Tensor, nn
 
 from nac.models.config import VoiceConfig
@@ -30,6 +29,9 @@ class SourceFilter(nn.Module):
     highpass: Tensor
 
     def __init__(self, config: VoiceConfig) -> None:
+        # Imported here: it takes a second, which codecs without a voice model need not spend.
+        from scipy.signal import butter, freqz
+
         super().__init__()
         self.size = config.fft_size
         self.overlap = OverlapAdd(self.size, STEP)
