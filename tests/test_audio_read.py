@@ -214,6 +214,7 @@ def test_wav_header_cut_anywhere(cut):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(position=st.integers(0, 60), value=st.integers(0, 255), pipe=st.booleans())
 @pytest.mark.filterwarnings("ignore::nac.audio.AudioWarning")
@@ -228,6 +229,7 @@ def test_a_wrong_byte_in_a_header_never_surprises(position, value, pipe):
         assert np.isfinite(y).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=200), pipe=st.booleans())
 @pytest.mark.filterwarnings("ignore::nac.audio.AudioWarning")

@@ -202,6 +202,7 @@ def test_bad_tags_and_bit_rates_of_the_format(small_weights):
     assert "65535" in result.stderr
 
 
+@pytest.mark.slow
 def test_pipes_from_wav_to_wav(small_weights):
     speech("in.wav", 1.5, 16000)
     nac = [sys.executable, "-m", "nac.cli"]

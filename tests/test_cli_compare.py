@@ -57,6 +57,7 @@ def test_json_and_csv_hold_what_the_table_shows(sounds):
     assert (row["sample_rate"], row["channels"], row["seconds"]) == (str(RATE), "1", "0.5")
 
 
+@pytest.mark.slow
 def test_kind_chooses_the_scores(sounds):
     assert "STOI" in table(run(*sounds, "--kind", "speech"))
     assert "STOI" not in table(run(*sounds, "--kind", "music"))
@@ -180,6 +181,7 @@ def test_what_cannot_be_compared(tmp_path, sounds):
         assert result.stdout == ""
 
 
+@pytest.mark.slow
 def test_audio_files_are_compared_without_torch(sounds):
     code = (
         "import sys\n"

@@ -51,6 +51,7 @@ def whole(path: Path) -> bool:
     return check(path).intact
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_target_is_old_or_new(small_weights: Path, here: Path) -> None:
     recording("in.wav", 30)
     encode = command("encode", "in.wav", "out.nac", "--model", small_weights, "--effort", "fast", "--force", "-q")
@@ -75,6 +76,7 @@ def test_killed_at_any_moment_the_target_is_old_or_new(small_weights: Path, here
     assert Path("out.nac").read_bytes() == new
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_behind(small_weights: Path, here: Path) -> None:
     recording("in.wav", 20)
     nac("encode", "in.wav", "in.nac", "--model", small_weights, "--effort", "fast")
@@ -95,6 +97,7 @@ def test_a_full_disk_leaves_nothing_behind(small_weights: Path, here: Path) -> N
         assert sorted(path.name for path in here.iterdir()) == ["in.nac", "in.wav"]
 
 
+@pytest.mark.slow
 def test_a_small_disk_that_fills_up(small_weights: Path, here: Path) -> None:
     disk = here / "disk"
     disk.mkdir()
@@ -113,6 +116,7 @@ def test_a_small_disk_that_fills_up(small_weights: Path, here: Path) -> None:
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 def test_two_processes_with_one_target_leave_one_whole_file(small_weights: Path) -> None:
     recording("a.wav", 6, seed=0)
     recording("b.wav", 6, seed=1)
@@ -136,6 +140,7 @@ def test_two_processes_with_one_target_leave_one_whole_file(small_weights: Path)
         ]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_the_writer_quietly(small_weights: Path) -> None:
     recording("in.wav", 20)
     nac("encode", "in.wav", "in.nac", "--model", small_weights, "--effort", "fast")
@@ -150,6 +155,7 @@ def test_a_reader_that_leaves_ends_the_writer_quietly(small_weights: Path) -> No
     assert process.wait(timeout=120) != 0 and "Traceback" not in message and "BrokenPipe" not in message
 
 
+@pytest.mark.slow
 def test_a_killed_batch_goes_on_where_it_was(small_weights: Path, here: Path) -> None:
     Path("in").mkdir()
     for number in range(6):

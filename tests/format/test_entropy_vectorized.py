@@ -120,6 +120,7 @@ def test_damaged_payloads_give_the_same_codes_or_the_same_error(batch, data):
     ),
     st.integers(0, 40),
 )
+@pytest.mark.slow
 def test_lanes_make_the_bytes_of_the_range_coder(lanes, cut):
     """Written in two parts, the second to every other lane alone."""
     encoded = np.array([[2 * chance + one for chance, one in decisions] for decisions in lanes], np.uint16)

@@ -104,6 +104,7 @@ def files(draw):
     return head, blocks, samples
 
 
+@pytest.mark.slow
 @given(files())
 def test_files_of_the_second_writer_are_read(made):
     head, blocks, samples = made

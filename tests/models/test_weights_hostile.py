@@ -107,6 +107,7 @@ def test_headers_of_nonsense(tmp_path: Path, header: bytes) -> None:
     refuses(raw(tmp_path / "a.safetensors", header, b"\0" * 8), "a.safetensors")
 
 
+@pytest.mark.slow
 def test_bits_of_the_header_flipped(small_weights: Path, tmp_path: Path) -> None:
     """An error that is clear, or a model: some bits only name the model."""
     data = small_weights.read_bytes()
