@@ -35,7 +35,7 @@ def mix_matrix(channels: int, wanted: int) -> npt.NDArray[np.float32]:
     Returns:
         `[wanted, channels]`.
 
-    >>> mix_matrix(6, 2).round(2).tolist()
+    >>> mix_matrix(6, 2).astype(float).round(2).tolist()
     [[0.41, 0.0, 0.29, 0.0, 0.29, 0.0], [0.0, 0.41, 0.29, 0.0, 0.0, 0.29]]
     """
     if channels <= 2:
