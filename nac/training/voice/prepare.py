@@ -9,10 +9,11 @@ import soundfile
 import torch
 
 from nac.errors import AudioError, OptionError
+from nac.extensions import AUDIO_EXTENSIONS
 from nac.models.layers import State
 from nac.models.voice.analysis import VoiceAnalysis
 from nac.models.voice.timing import FRAMES, HOP, SAMPLE_RATE
-from nac.training.data.corpus import SUFFIXES, read_clip
+from nac.training.data.corpus import read_clip
 from nac.training.voice.recordings import (
     AUDIO,
     COLUMNS,
@@ -76,7 +77,7 @@ def plan(audio: Path) -> list[Recording]:
     if not audio.is_dir():
         raise AudioError(f"{audio} is not a folder; give a folder of audio files to train on")
     items, first = [], 0
-    for path in sorted(p for p in audio.rglob("*") if p.suffix.lower() in SUFFIXES):
+    for path in sorted(p for p in audio.rglob("*") if p.suffix.lower() in AUDIO_EXTENSIONS):
         try:
             info = soundfile.info(path)
         except Exception as error:
