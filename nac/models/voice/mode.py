@@ -14,7 +14,7 @@ from nac.models.voice.quantizer import POWER_FLOOR
 FEATURES = BANDS + 4 + len(EDGES) - 1
 WIDTH, BLOCKS, KERNEL, EXPANSION = 48, 3, 9, 2
 #: Probability of voice below which voice ends, and above which it begins: few switches, each of which is heard.
-END, BEGIN = 0.25, 0.75
+END, BEGIN = 0.1, 0.9
 #: Mean log power of bands that is in the middle, and half the range of what matters.
 _LEVEL, _LEVEL_RANGE = -9.0, 4.0
 

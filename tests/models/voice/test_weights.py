@@ -59,7 +59,7 @@ def test_the_general_model_in_it_is_as_it_was(weights: Path) -> None:
     save_model(alone, weights.with_name("alone.safetensors"), generation=1)
     both, general = load_file(weights), load_file(weights.with_name("alone.safetensors"))
     assert all(torch.equal(both[name], value) for name, value in general.items())
-    assert all(name.startswith("voice.") for name in both.keys() - general.keys())
+    assert all(name.startswith(("voice.", "mode.")) for name in both.keys() - general.keys())
 
 
 @pytest.mark.parametrize("name", ["voice.quantizer.prediction", "voice.low_band.bands.1.steps", "voice.spectrum.basis"])
