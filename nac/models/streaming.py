@@ -151,8 +151,6 @@ class FrameEncoder:
             if model.voice is not None and model.mode is not None
             else None
         )
-        #: Whether each channel's last frame was voice.
-        self._in_voice = [False] * self.channels
 
     @_inference
     def _code(self, samples: Samples, frames: int | None = None) -> CodedFrames:
@@ -189,13 +187,12 @@ class FrameEncoder:
         is_voice = analysed.is_voice[channel, : len(latent)] & (count > 0)
         for run in runs_of(is_voice):
             if is_voice[run.start]:
-                if run.start or not self._in_voice[channel]:
-                    self._voice.end_run(channel)
                 out[:, run] = _as_codes(self._voice.encode(analysed, channel, run, count, commit_points))
-            elif count > 1:  # the first code, 0, says that the frame is not one of voice
+                continue
+            self._voice.end_run(channel)
+            if count > 1:  # the first code, 0, says that the frame is not one of voice
                 points = [point - 1 for point in commit_points]
                 out[1:, run] = _as_codes(self.model.quantizer.encode(latent[run], count - 1, self.beam, points).T)
-        self._in_voice[channel] = bool(is_voice[-1])
         return out
 
     @staticmethod
