@@ -1,6 +1,18 @@
-"""Weights files: safetensors with the config inside. No pickle, nothing downloaded."""
+"""Weights files: safetensors with the config inside. No pickle, nothing downloaded.
+
+Weights are float16, but for these:
+
+- The matrices of the decoders, except the inverse transform's, and the codebooks are int8 times a float32 step for each
+  row (each codebook). A tensor `name` is then two, `name.codes` and `name.steps`; of codebooks the word itself is left
+  out of the name.
+- Codebooks of the voice model are so stored only if that changes them little, else as float16.
+- What else decides the codes of voices, and the statistics of the general model's spectrum, are float32.
+
+This is format 2. Files of format 1, whose decoders are float16 and codebooks int8, are read as well.
+"""
 
 import hashlib
+import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,12 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from nac.errors import WeightsError
 from nac.files import replacing
 from nac.models.config import ModelConfig, VoiceConfig
+from nac.models.int8 import dequantize, quantize, relative_error
 from nac.models.model import NacModel
 from nac.models.voice.refinement import SPECTRAL_VALUES
 
@@ -22,8 +35,16 @@ from nac.models.voice.refinement import SPECTRAL_VALUES
 MAX_FILE_BYTES = 1 << 30
 #: Longest config, most layers of a kind, and largest dilation that are accepted. All are far beyond any use.
 MAX_CONFIG, MAX_LAYERS, MAX_DILATION = 1 << 16, 256, 4096
+_FORMATS = ("nac-weights-1", "nac-weights-2")
 _CODEBOOKS = ".codebooks"
-_CODES, _STEPS = "quantizer.codes", "quantizer.steps"
+_GENERAL, _CODES, _STEPS = "quantizer.codebooks", "quantizer.codes", "quantizer.steps"
+#: Beginnings of the names of the networks whose matrices are stored as int8. They come after the codes: nothing that
+#: decides which code is chosen is among them.
+_INT8_NETWORKS = ("decoder.", "voice.control.", "voice.refinement.")
+#: But for these, through which the sound itself passes: an error of theirs is heard where the sound has no power.
+_MAIN_PATH = ("decoder.ups.", "decoder.last.")
+#: Power of the error in a codebook of the voice model, over that of the codebook, up to which it is stored as int8.
+_MAX_CODEBOOK_ERROR = 10**-4.5
 #: Beginnings of the names of tensors that decide what the codes of voices mean.
 VOICE_CODES = ("voice.quantizer.", "voice.low_band.", "voice.spectrum.")
 #: Names of tensors in weights files, and in checkpoints of earlier versions, where parameters are called otherwise now.
@@ -53,24 +74,34 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> int:
     return int(struct.unpack(">I", digest.digest()[:4])[0])
 
 
-def quantize_codebooks(codebooks: Tensor) -> tuple[Tensor, Tensor]:
-    """Quantize codebooks to int8, with one step size per codebook.
+def _stem(name: str) -> str:
+    """What the names of a parameter's tensors in a file begin with."""
+    return FILE_NAMES.get(name, name).removesuffix(_CODEBOOKS)
 
-    The rounding error is some 45 dB below a code: far less than what the codebook leaves uncoded, and it makes the
-    codebooks the same numbers on every machine.
 
-    Args:
-        codebooks: `[n_codebooks, size, latent]`.
+def _may_be_int8(name: str, value: Tensor) -> bool:
+    """Whether a file may hold a parameter as int8."""
+    network = name.startswith(_INT8_NETWORKS) and not name.startswith(_MAIN_PATH)
+    return name.endswith(_CODEBOOKS) or (network and value.ndim > 1)
 
-    Returns:
-        int8 of the same shape, and float32 step sizes `[n_codebooks]`.
-    """
-    steps = codebooks.abs().amax((1, 2)).clamp(min=1e-12) / 127
-    return (codebooks / steps[:, None, None]).round().clamp(-127, 127).to(torch.int8), steps
+
+def _to_file(name: str, value: Tensor) -> dict[str, Tensor]:
+    """The tensors that hold a parameter in a file."""
+    int8 = _may_be_int8(name, value)
+    if name.endswith(_CODEBOOKS) and name != _GENERAL:
+        # Of what float16 keeps, so that codebooks stored as that are judged the same when they are saved again.
+        int8 = bool((relative_error(value.half().float()) <= _MAX_CODEBOOK_ERROR).all())
+    if int8:
+        codes, steps = quantize(value)
+        return {f"{_stem(name)}.codes": codes.contiguous(), f"{_stem(name)}.steps": steps}
+    wide = name.startswith(("spectrum.", *VOICE_CODES)) and not name.endswith(_CODEBOOKS)
+    return {FILE_NAMES.get(name, name): value.to(torch.float32 if wide else torch.float16).contiguous()}
 
 
 def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str, str] | None = None) -> int:
-    """Write a weights file: float16, the codebooks as int8. Replaces `path` in one step.
+    """Write a weights file of the newest format. Replaces `path` in one step.
+
+    The same weights, generation and notes make the same bytes, also if they were loaded from such a file.
 
     Args:
         model: on any device.
@@ -82,31 +113,38 @@ def save_model(model: NacModel, path: Path, *, generation: int, notes: dict[str,
         The fingerprint of the codebooks.
 
     Raises:
-        WeightsError: a weight is not finite.
+        WeightsError: a weight is not finite, or too large for float16.
     """
     tensors: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         if not torch.isfinite(value).all():
             raise WeightsError(f"{name} is not finite; these weights are not worth saving")
-        value = value.detach().cpu()
-        if name.endswith(_CODEBOOKS):
-            codes, steps = quantize_codebooks(value)
-            stem = name.removesuffix(_CODEBOOKS)
-            tensors |= {f"{stem}.codes": codes.contiguous(), f"{stem}.steps": steps}
-        else:
-            kind = torch.float32 if name.startswith(("spectrum.", *VOICE_CODES)) else torch.float16
-            tensors[FILE_NAMES.get(name, name)] = value.to(kind).contiguous()
+        stored = _to_file(name, value.detach().cpu())
+        if not all(torch.isfinite(tensor).all() for tensor in stored.values()):
+            raise WeightsError(f"{name} is too large for a weights file; these weights are not worth saving")
+        tensors |= stored
     number = fingerprint(tensors)
     metadata = {
-        "format": "nac-weights-1",
+        "format": _FORMATS[-1],
         "config": model.config.to_json(),
         "fingerprint": f"{number:08x}",
         "generation": str(generation),
         **(notes or {}),
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        Path(temporary).write_bytes(_serialize(tensors, metadata))
     return number
+
+
+def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file. The library writes the metadata in any order; sorted, the same weights are the same bytes."""
+    data = save(tensors, metadata)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
+    return struct.pack("<Q", len(text)) + text + data[start:]
 
 
 def load_model(path: Path) -> tuple[NacModel, dict[str, str]]:
@@ -131,7 +169,7 @@ def load_model(path: Path) -> tuple[NacModel, dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = file.metadata() or {}
-            if metadata.get("format") != "nac-weights-1":
+            if metadata.get("format") not in _FORMATS:
                 raise WeightsError(f"{path} does not hold nac weights of this version; use weights made for it")
             generation = metadata.get("generation", "0")
             if not (generation.isascii() and generation.isdigit() and len(generation) <= 18):
@@ -271,18 +309,23 @@ def _load_tensors(model: NacModel, file: Any, path: Path) -> int:
 
     meaning: dict[str, Tensor] = {}
     for name, slot in model.state_dict().items():
-        if name.endswith(_CODEBOOKS):
-            stem = name.removesuffix(_CODEBOOKS)
-            codes = meaning[f"{stem}.codes"] = tensor(f"{stem}.codes", slot.shape, ["I8"])
-            steps = meaning[f"{stem}.steps"] = tensor(f"{stem}.steps", slot.shape[:1], ["F32"])
-            slot.copy_(codes.float() * steps[:, None, None])
+        codes_name, steps_name = f"{_stem(name)}.codes", f"{_stem(name)}.steps"
+        stored: dict[str, Tensor] = {}
+        if name == _GENERAL or (_may_be_int8(name, slot) and names & {codes_name, steps_name}):
+            stored[codes_name] = tensor(codes_name, slot.shape, ["I8"])
+            stored[steps_name] = steps = tensor(steps_name, slot.shape[:1], ["F32"])
+            if not (bool(torch.isfinite(steps).all()) and float(steps.min()) > 0):
+                raise WeightsError(f"{path} holds {steps_name} that are not finite and above zero; use other weights")
+            slot.copy_(dequantize(*stored.values()))
         elif name.startswith(VOICE_CODES):
-            meaning[name] = tensor(name, slot.shape, ["F32"])
-            slot.copy_(meaning[name])
+            stored[name] = tensor(name, slot.shape, ["F16" if name.endswith(_CODEBOOKS) else "F32"])
+            slot.copy_(stored[name])
         else:
             slot.copy_(tensor(FILE_NAMES.get(name, name), slot.shape, ["F16", "BF16", "F32"]))
         if not np.isfinite(float(slot.sum())):
             raise WeightsError(f"{path} holds weights that are not finite; use other weights")
+        if name == _GENERAL or name.startswith(VOICE_CODES):
+            meaning |= stored
     if not (model.spectrum.deviation.min() > 0 and model.spectrum.spread.min() > 0):
         raise WeightsError(f"{path} holds deviations that are not above zero; use other weights")
     if model.voice is not None:

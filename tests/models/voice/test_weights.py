@@ -13,8 +13,9 @@ from torch import Tensor
 
 from nac.errors import WeightsError
 from nac.models.config import ModelConfig, VoiceConfig
+from nac.models.int8 import quantize
 from nac.models.model import NacModel
-from nac.models.weights import estimated_parameters, load_model, save_model
+from nac.models.weights import estimated_parameters, fingerprint, load_model, save_model
 from tests.conftest import small_model
 from tests.models.voice.small import SIZE, small_decoder
 from tests.models.voice.small import SMALL as VOICE
@@ -62,7 +63,9 @@ def test_the_general_model_in_it_is_as_it_was(weights: Path) -> None:
     assert all(name.startswith(("voice.", "mode.")) for name in both.keys() - general.keys())
 
 
-@pytest.mark.parametrize("name", ["voice.quantizer.prediction", "voice.low_band.bands.1.steps", "voice.spectrum.basis"])
+@pytest.mark.parametrize(
+    "name", ["voice.quantizer.prediction", "voice.low_band.bands.1.codebooks", "voice.spectrum.basis"]
+)
 def test_what_the_codes_mean_is_in_the_fingerprint(weights: Path, tmp_path: Path, name: str) -> None:
     def spoil(tensors: dict[str, Tensor]) -> None:
         tensors[name] = tensors[name] * 0.999
@@ -74,7 +77,7 @@ def test_what_the_codes_mean_is_in_the_fingerprint(weights: Path, tmp_path: Path
 def test_how_codes_sound_is_not_in_the_fingerprint(weights: Path, tmp_path: Path) -> None:
     def improve(tensors: dict[str, Tensor]) -> None:
         for name in tensors:
-            if name.startswith(("voice.refinement.", "voice.control.")):
+            if name.startswith(("voice.refinement.", "voice.control.")) and not name.endswith(".codes"):
                 tensors[name] = tensors[name] * 1.5
 
     load_model(changed(weights, tmp_path / "a.safetensors", improve))
@@ -87,9 +90,9 @@ def test_how_codes_sound_is_not_in_the_fingerprint(weights: Path, tmp_path: Path
         ("voice.quantizer.prediction", 1.0, "spectral radius"),
         ("voice.quantizer.weights", 0.0, "weights features"),
         ("voice.control.deviation", 0.0, "deviations"),
-        ("voice.refinement.out.weight", float("inf"), "finite"),
-        ("voice.quantizer.residual.codes", None, "lacks voice.quantizer.residual.codes"),
-        ("voice.refinement.inner.weight", None, "lacks voice.refinement.inner.weight"),
+        ("voice.refinement.out.weight.steps", float("inf"), "finite"),
+        ("voice.quantizer.residual.codebooks", None, "lacks voice.quantizer.residual.codebooks"),
+        ("voice.refinement.inner.weight.codes", None, "lacks voice.refinement.inner.weight.codes"),
     ],
 )
 def test_damaged_tensors_are_refused(weights: Path, tmp_path: Path, name: str, value: float | None, words: str) -> None:
@@ -137,3 +140,58 @@ def test_configs_of_no_model_are_refused(change: dict[str, object], words: str) 
         NacModel(ModelConfig.from_json(json.dumps(values)))
     with pytest.raises(WeightsError, match="sizes do not fit"):
         NacModel(dataclasses.replace(ModelConfig(), codebooks=20, voice=VoiceConfig()))
+
+
+def test_what_is_stored_in_which_numbers(weights: Path) -> None:
+    """Integers for the matrices of what decodes, float32 for what decides the codes, float16 for everything else."""
+    for name, value in load_file(weights).items():
+        network = name.startswith(("decoder.", "voice.control.", "voice.refinement."))
+        network = network and not name.startswith(("decoder.ups.", "decoder.last."))
+        coding = name.startswith(("voice.quantizer.", "voice.spectrum.")) and not name.endswith(".codebooks")
+        if name.endswith(".codes"):
+            assert value.dtype == torch.int8 and (network or name == "quantizer.codes"), name
+        elif name.endswith(".steps") or name.startswith("spectrum.") or coding:
+            assert value.dtype == torch.float32, name
+        else:
+            assert value.dtype == torch.float16 and (value.ndim < 2 or not network), name
+
+
+def test_codebooks_are_stored_as_integers_only_if_that_changes_them_little(tmp_path: Path) -> None:
+    """Those with a few large values are not; those of values that are all alike, or were integers before, are."""
+    model = voice_model()
+    assert model.voice is not None
+    with torch.no_grad():
+        books = model.voice.quantizer.residual.codebooks
+        books.copy_(books.sign() * (1 + 0.1 * torch.rand_like(books)))
+    save_model(model, tmp_path / "a.safetensors", generation=1)
+    names = load_file(tmp_path / "a.safetensors").keys()
+    assert "voice.quantizer.residual.codes" in names and "voice.low_band.bands.0.codebooks" in names
+    loaded = load_model(tmp_path / "a.safetensors")[0].voice
+    assert loaded is not None
+    error = (loaded.quantizer.residual.codebooks - books).square().mean() / books.square().mean()
+    assert 0 < float(error) < 10**-4.5
+
+
+def test_codebooks_that_are_integers_in_an_older_file_stay_so(tmp_path: Path) -> None:
+    """Their fingerprint, and with it the files that they coded, stays valid."""
+
+    def integers(tensors: dict[str, Tensor]) -> None:
+        for name in [name for name in tensors if name.endswith(".codebooks")]:
+            codes, steps = quantize(tensors.pop(name))
+            stem = name.removesuffix(".codebooks")
+            tensors |= {f"{stem}.codes": codes, f"{stem}.steps": steps}
+
+    save_model(voice_model(), tmp_path / "a.safetensors", generation=1)
+    tensors = load_file(tmp_path / "a.safetensors")
+    integers(tensors)
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        metadata = {**file.metadata(), "format": "nac-weights-1", "fingerprint": f"{fingerprint(tensors):08x}"}
+    save_file(tensors, tmp_path / "old.safetensors", metadata)
+    assert save_model(load_model(tmp_path / "old.safetensors")[0], tmp_path / "new.safetensors", generation=1) == int(
+        metadata["fingerprint"], 16
+    )
+
+
+def test_saved_again_it_is_the_same_file(weights: Path, tmp_path: Path) -> None:
+    save_model(load_model(weights)[0], tmp_path / "again.safetensors", generation=1)
+    assert (tmp_path / "again.safetensors").read_bytes() == weights.read_bytes()
