@@ -19,8 +19,8 @@ MAX_LOW_COEFFICIENTS = 480
 class VoiceConfig:
     """Shape of the voice model.
 
-    A frame's codes are, in this order: one for pitch and voicing, those of the spectral envelope and aperiodicity, and
-    those of the low bands' waveform.
+    A frame's codes are one for pitch and voicing, those of the spectral envelope and aperiodicity, and those of the low
+    bands' waveform. That of pitch comes first, and with it the order of the others.
     """
 
     #: Natural logarithms of the envelope's power in bands, and of aperiodicity in bands, in each 5 ms step.
@@ -40,12 +40,19 @@ class VoiceConfig:
     scale_tilt: Share = 0.65
     #: Root mean square of scaled coefficients above which they are coded by its logarithm.
     companding_knee: Positive = 1.5
-    #: (codebooks, Hz): from so many low-band codebooks on the waveform that they code replaces the synthesis below that
-    #: frequency.
-    crossovers: tuple[tuple[Count, NotNegative], ...] = ((6, 900.0), (24, 2050.0))
+    #: How codebooks of the envelope and of the low bands take turns, as pairs of so many of each: in frames that are
+    #: voiced throughout, and in others. The first pair has the core codebooks.
+    steady_order: tuple[tuple[Count, Count], ...] = ((11, 12), (2, 22))
+    unsteady_order: tuple[tuple[Count, Count], ...] = ((4, 18), (9, 16))
+    #: (Hz, codebooks, codebooks): from so many low-band codebooks on, in steady and in other frames, the waveform that
+    #: they code replaces the synthesis below that frequency.
+    crossovers: tuple[tuple[NotNegative, Count, Count], ...] = ((900.0, 12, 3), (2050.0, 30, 24))
+    #: Share of the sound one period ago that is mixed into the coded waveform of steady voice.
+    comb: Share = 0.25
     control_width: Width = 256
     control_blocks: Layers = 4
-    refinement_width: Width = 256
+    #: 0: no network, a fixed mixture.
+    refinement_width: Annotated[int, Range(0, 4096)] = 256
     #: Blocks of the refinement at the frame rate, and at the rate of the 5 ms steps.
     refinement_frame_blocks: Layers = 2
     refinement_blocks: Layers = 4
@@ -75,9 +82,17 @@ class VoiceConfig:
             raise OptionError(
                 f"low_bands have {self.n_low_coefficients} coefficients; there are {MAX_LOW_COEFFICIENTS} in all"
             )
-        counts = [count for count, _ in self.crossovers]
-        if counts != sorted(set(counts)):
-            raise OptionError(f"crossovers begin with {counts}; these numbers of codebooks must rise")
+        for column in zip(*self.crossovers, strict=True):
+            if list(column) != sorted(set(column)):
+                raise OptionError(f"crossovers have {list(column)}; frequencies and numbers of codebooks must rise")
+        both = [self.envelope_codebooks, self.low_band_codebooks]
+        for name, order in (("steady_order", self.steady_order), ("unsteady_order", self.unsteady_order)):
+            if [sum(column) for column in zip(*order, strict=True)] != both:
+                raise OptionError(f"{name} is {order}; it must have {both[0]} and {both[1]} codebooks in all")
+            if order[0][0] < self.core_codebooks:
+                raise OptionError(
+                    f"{name} begins with {order[0]}; it must begin with the {self.core_codebooks} of the core"
+                )
 
     @property
     def low_band_codebooks(self) -> int:

@@ -124,7 +124,8 @@ class RunDecoder:
                 0
             ]
         rows = (self._frame_number + torch.arange(frames, device=codes.device)) % NOISE_PERIOD
-        samples: Tensor = self._voice(codes[None], self.model.spectrum.noise[None, rows], self._state)[0]
+        codes = self._voice.order.to_parts(codes[None])
+        samples: Tensor = self._voice(codes, self.model.spectrum.noise[None, rows], self._state)[0]
         # The first frame completes a hop that is not of this run.
         samples = samples[self._hop * self._begins :]
         self._begins = False

@@ -8,14 +8,16 @@ from nac.models.config import VoiceConfig
 from nac.models.layers import Delay, State
 from nac.models.voice.contour import PitchContour
 from nac.models.voice.control import ControlNetwork, pitch_features
+from nac.models.voice.crossover import CombFilter, CrossoverLevel
 from nac.models.voice.low_band import LowBand
+from nac.models.voice.order import CodeOrder, is_steady
 from nac.models.voice.pitch_code import decode_pitch
 from nac.models.voice.pulses import PulseTrain
 from nac.models.voice.quantizer import EnvelopeQuantizer
 from nac.models.voice.refinement import Refinement
 from nac.models.voice.spectrum import EnvelopeSpectrum
 from nac.models.voice.synthesis import SourceFilter
-from nac.models.voice.timing import FRAMES, HOP, STEP
+from nac.models.voice.timing import HOP, STEP
 
 
 class VoiceDecoder(nn.Module):
@@ -38,6 +40,7 @@ class VoiceDecoder(nn.Module):
         """
         super().__init__()
         self.config = config
+        self.order = CodeOrder(config)
         self.quantizer = EnvelopeQuantizer(config, codebook_size)
         self.spectrum = EnvelopeSpectrum(config)
         self.low_band = LowBand(config, codebook_size)
@@ -45,11 +48,12 @@ class VoiceDecoder(nn.Module):
         self.pulses = PulseTrain()
         self.control = ControlNetwork(config)
         self.source_filter = SourceFilter(config)
+        self.comb, self.level = CombFilter(config.comb), CrossoverLevel(config)
         self.refinement = Refinement(config)
         # A spectrum of the refinement ends with a whole step, of which the synthesis lacks its second half.
         self.late_synthesis = Delay(STEP // 2)
         self.late_low_band = Delay(STEP)
-        self.late_curves, self.late_conditions, self.late_counts = (Delay(1) for _ in range(3))
+        self.late_curves, self.late_conditions = Delay(1), Delay(1)
 
     def validate(self) -> None:
         """Check what was loaded.
@@ -65,9 +69,10 @@ class VoiceDecoder(nn.Module):
         """Decode.
 
         Args:
-            codes: `[batch, n_codebooks, frames]`: of pitch, envelope and low bands, −1 for none. A frame whose code of
-                pitch is not above 0 is not one of voice; it has no sound of its own, and its other codes are not read.
-                A frame of voice without other codes sounds as predicted.
+            codes: `[batch, n_codebooks, frames]`: of pitch, envelope and low bands, in the order of these parts, see
+                `CodeOrder`; −1 for none. A frame whose code of pitch is not above 0 is not one of voice; it has no
+                sound of its own, and its other codes are not read. A frame of voice without other codes sounds as
+                predicted.
             noise: of a power of 1, `[batch, frames, hop]`.
             state: of the stream that the frames continue; None: silence came before.
 
@@ -92,17 +97,30 @@ class VoiceDecoder(nn.Module):
         source = source * is_voice.repeat_interleave(HOP, 1)[..., None]
         voiced = (f0 > 0).flatten(1)
         parts = self.source_filter(curves, voiced, source, self.spectrum, state)
-        coefficients = self.low_band.decode(low, self.low_band.scale(linear, self.spectrum))
-        coded = self.low_band.synthesise(coefficients, state)[..., None]
+        steady = is_steady(codes[:, 0])
+        coefficients = self.low_band.decode(low, self.low_band_scale(codes[:, 0], core, envelope))
+        coded = self.comb(self.low_band.synthesise(coefficients, state), f0, steady, state)[..., None]
         streams = torch.cat([self.late_synthesis(parts, state), self.late_low_band(coded, state)], 2)
 
-        conditions = self.refinement.condition(hidden, pitch, n_low, state)
-        counts = n_low.repeat_interleave(FRAMES, 1)[..., None]
-        out: Tensor = self.refinement(
-            streams,
-            self.late_curves(curves, state),
-            self.late_conditions(conditions, state),
-            self.late_counts(counts, state)[..., 0],
-            state,
-        )
+        conditions = None
+        if self.refinement.learns:
+            conditions = self.late_conditions(self.refinement.condition(hidden, pitch, n_low, state), state)
+        level = self.level(n_low, steady, state)
+        out: Tensor = self.refinement(streams, self.late_curves(curves, state), conditions, level, state)
         return out
+
+    def low_band_scale(self, pitch_codes: Tensor, core: Tensor, envelope: Tensor) -> Tensor:
+        """What coefficients of the low bands are divided by, whatever codes are dropped after theirs.
+
+        Args:
+            pitch_codes: `[batch, frames]`.
+            core: what the core codebooks make of the envelope, `[batch, frames, dim]`.
+            envelope: codes `[batch, n_codebooks, frames]`; only those that come before any of the low bands are read.
+
+        Returns:
+            `[batch, frames, coefficients]`.
+        """
+        number = torch.arange(envelope.shape[1], device=envelope.device)[:, None]
+        before = envelope.where(number < self.order.first_envelope(pitch_codes)[:, None], -1)
+        curves = self.quantizer.to_curves(self.quantizer.complete(core, before))
+        return self.low_band.scale(curves, self.spectrum)

@@ -79,19 +79,23 @@ class VoiceEncoder:
         Returns:
             `[n_codebooks, frames]`.
         """
-        parameters, voice = analysed.parameters, self.voice
+        parameters, voice, shape = analysed.parameters, self.voice, self.voice.config
         one = slice(channel, channel + 1)
         pitch = torch.as_tensor(encode_pitch(parameters.f0[one, frames]), device=analysed.coefficients.device)
         search, decoder = self._runs[channel]
-        n_envelope = min(n_codebooks - 1, voice.config.envelope_codebooks)
+        # Of both kinds of frames; what is too much for a frame's own kind is not kept.
+        counts = voice.order.counts(n_codebooks)
+        points = [both for point in commit_points for both in voice.order.counts(point)] + counts
+        n_envelope, n_low = (max(column) for column in zip(*counts, strict=True))
+        envelope_points, low_points = (sorted(set(column)) for column in zip(*points, strict=True))
+        codes = pitch.new_zeros(1, shape.n_codebooks, pitch.shape[1])
+        codes[:, 0] = pitch
         latent = voice.quantizer.to_latent(parameters.bands[one, frames], parameters.aperiodicity[one, frames])
-        points = [point - 1 for point in commit_points]
-        envelope = voice.quantizer.encode(latent, n_envelope, self.beam, points, search)
-        parts = [pitch[:, None], envelope]
-        n_low = n_codebooks - 1 - n_envelope
-        decoded, _ = voice.quantizer.decode(envelope, decoder)
+        envelope = voice.quantizer.encode(latent, n_envelope, self.beam, envelope_points, search)
+        codes[:, 1 : 1 + n_envelope] = envelope
+        _, core = voice.quantizer.decode(envelope[:, : shape.core_codebooks], decoder)
         if n_low > 0:
-            scale = voice.low_band.scale(voice.quantizer.to_curves(decoded), voice.spectrum)
-            points = [point - 1 - n_envelope for point in commit_points]
-            parts.append(voice.low_band.encode(analysed.coefficients[one, frames], scale, n_low, self.beam, points))
-        return torch.cat(parts, 1)[0]
+            scale = voice.low_band_scale(pitch, core, envelope)
+            low = voice.low_band.encode(analysed.coefficients[one, frames], scale, n_low, self.beam, low_points)
+            codes[:, 1 + shape.envelope_codebooks :][:, :n_low] = low
+        return voice.order.to_file(codes, n_codebooks)[0]

@@ -132,7 +132,20 @@ class EnvelopeQuantizer(nn.Module):
         if state is not None:
             state[self] = previous
         states = torch.stack(rows, 1) if rows else innovation
-        return states + self.residual.decode(codes[:, core:], core), states
+        return self.complete(states, codes), states
+
+    def complete(self, core: Tensor, codes: Tensor) -> Tensor:
+        """Add to what the core makes of frames what the other codes say.
+
+        Args:
+            core: `[batch, frames, dim]`.
+            codes: `[batch, n_codebooks, frames]`, of which those of the core are not read; −1 for none.
+
+        Returns:
+            The latent, `[batch, frames, dim]`.
+        """
+        first = self.config.core_codebooks
+        return core + self.residual.decode(codes[:, first:], first)
 
     @torch.no_grad()
     def encode(

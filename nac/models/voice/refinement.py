@@ -37,15 +37,20 @@ class Refinement(nn.Module):
 
     window: Tensor
     shares: Tensor
-    changes: Tensor
     starts: Tensor
     counts: Tensor
 
     def __init__(self, config: VoiceConfig) -> None:
-        """Starts as the fixed mixture."""
+        """Starts as the fixed mixture, and stays it with a width of 0."""
         super().__init__()
         self.config = config
         width, bins = config.refinement_width, WINDOW // 2 + 1
+        self.learns = width > 0
+        self.overlap = OverlapAdd(WINDOW, STEP)
+        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+        self.register_buffer("shares", _synthesised_shares(config), persistent=False)
+        if not self.learns:
+            return
         conditions = config.control_width + PITCH_FEATURES + len(config.low_bands)
         self.frame_inner = nn.Linear(conditions, width)
         self.frame_blocks = nn.ModuleList(
@@ -61,11 +66,7 @@ class Refinement(nn.Module):
         self.out = nn.Linear(width, 2 * bins * (STREAMS + 1))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        self.overlap = OverlapAdd(WINDOW, STEP)
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
-        self.register_buffer("shares", _synthesised_shares(config), persistent=False)
-        #: Numbers of codebooks from which there is another share; and of each low band, where it starts and its size.
-        self.register_buffer("changes", torch.tensor([count for count, _ in config.crossovers]), persistent=False)
+        #: Of each low band, where its codebooks start and how many there are.
         counts = torch.tensor([count for count, _ in config.low_bands])
         self.register_buffer("counts", counts, persistent=False)
         self.register_buffer("starts", counts.cumsum(0) - counts, persistent=False)
@@ -91,15 +92,15 @@ class Refinement(nn.Module):
         return out.view(x.shape[0], FRAMES * x.shape[1], -1)
 
     def forward(
-        self, streams: Tensor, curves: Tensor, conditions: Tensor, n_low: Tensor, state: State | None = None
+        self, streams: Tensor, curves: Tensor, conditions: Tensor | None, level: Tensor, state: State | None = None
     ) -> Tensor:
         """Mix.
 
         Args:
             streams: harmonic part, noise part and coded low band, `[batch, steps · STEP, 3]`.
             curves: `[batch, steps, bands + aperiodicity bands]`.
-            conditions: `[batch, steps, width]`, see `condition`.
-            n_low: codebooks of the low bands in each step's frame, `[batch, steps]`.
+            conditions: `[batch, steps, width]`, see `condition`; None if the network is of a width of 0.
+            level: number of the crossover in each spectrum, `[batch, steps]`, 0 for none.
             state: of the stream that the steps continue; None: silence came before.
 
         Returns:
@@ -107,11 +108,19 @@ class Refinement(nn.Module):
         """
         x = with_past(self, streams, DELAY, state)
         spectra = torch.fft.rfft(x.unfold(1, WINDOW, STEP) * self.window)  # [batch, steps, streams, bins]
-        share = self.shares[torch.bucketize(n_low.contiguous(), self.changes, right=True)]
+        share = self.shares[level]
         base = torch.stack([share, share, 1 - share], 2)
         mixture = (spectra * base).sum(2)
-        level = (_power(mixture).mean(-1, keepdim=True) + LEVEL_FLOOR).sqrt()
+        mixed = mixture if conditions is None else self._refined(mixture, spectra, curves, conditions, state)
+        frames = torch.fft.irfft(mixed, n=WINDOW) * self.window
+        out: Tensor = self.overlap(frames[:, :, None], state)
+        return out[..., 0] / WINDOW_SUM
 
+    def _refined(
+        self, mixture: Tensor, spectra: Tensor, curves: Tensor, conditions: Tensor, state: State | None
+    ) -> Tensor:
+        """The mixture with what the network makes of the streams, `[batch, steps, bins]`."""
+        level = (_power(mixture).mean(-1, keepdim=True) + LEVEL_FLOOR).sqrt()
         relative = level[:, :, None]
         magnitude = _power(spectra) + BIN_SHARE * relative.square() + BIN_FLOOR
         compressed = spectra * (magnitude.sqrt() * relative).rsqrt()
@@ -122,10 +131,7 @@ class Refinement(nn.Module):
                 hidden = block(hidden, state)
             parts = self.out(self.norm(hidden)).float().unflatten(-1, (STREAMS + 1, 2, -1))
         masks = torch.complex(parts[:, :, :, 0].contiguous(), parts[:, :, :, 1].contiguous())
-        mixed = mixture + (spectra * masks[:, :, :STREAMS]).sum(2) + masks[:, :, STREAMS] * level
-        frames = torch.fft.irfft(mixed, n=WINDOW) * self.window
-        out: Tensor = self.overlap(frames[:, :, None], state)
-        return out[..., 0] / WINDOW_SUM
+        return mixture + (spectra * masks[:, :, :STREAMS]).sum(2) + masks[:, :, STREAMS] * level
 
 
 def _power(spectra: Tensor) -> Tensor:
@@ -136,5 +142,5 @@ def _synthesised_shares(config: VoiceConfig) -> Tensor:
     """`[crossovers + 1, bins]`: how much of each bin is synthesised; all of it without a coded low band."""
     frequencies = torch.arange(WINDOW // 2 + 1) * (SAMPLE_RATE / WINDOW)
     rows = [torch.ones_like(frequencies)]
-    rows += [((frequencies - hertz) / CROSSOVER_WIDTH + 0.5).clamp(0, 1) for _, hertz in config.crossovers]
+    rows += [((frequencies - hertz) / CROSSOVER_WIDTH + 0.5).clamp(0, 1) for hertz, _, _ in config.crossovers]
     return torch.stack(rows)

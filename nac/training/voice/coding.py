@@ -146,10 +146,11 @@ def encode_stretches(
 
     quantizer, low_band, config = decoder.quantizer, decoder.low_band, decoder.config
     envelope = quantizer.encode(quantizer.to_latent(bands, aperiodicity), config.envelope_codebooks, beam)
-    latent, core = quantizer.decode(envelope)
-    scale = low_band.scale(quantizer.to_curves(latent), decoder.spectrum)
+    _, core = quantizer.decode(envelope[:, : config.core_codebooks])
+    pitch = encode_pitch(f0)
+    scale = decoder.low_band_scale(pitch, core, envelope)
     low = low_band.encode(low_coefficients(low_band, sound), scale, config.low_band_codebooks, low_band_beam)
-    return torch.cat([encode_pitch(f0)[:, None], envelope, low], 1), core
+    return torch.cat([pitch[:, None], envelope, low], 1), core
 
 
 def _stacked(rows: Sequence[Tensor], hops: int) -> Tensor:

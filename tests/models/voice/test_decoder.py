@@ -226,7 +226,9 @@ def test_items_of_a_batch_do_not_know_each_other() -> None:
 def test_configs_that_do_not_fit_are_refused() -> None:
     for wrong, words in (
         ({"core_codebooks": 9}, "core_codebooks"),
-        ({"crossovers": ((6, 900.0), (6, 2000.0))}, "crossovers"),
+        ({"crossovers": ((900.0, 6, 3), (2000.0, 6, 4))}, "crossovers"),
+        ({"steady_order": ((4, 3),)}, "steady_order"),
+        ({"unsteady_order": ((1, 6), (4, 1))}, "core codebooks"),
         ({"low_bands": ()}, "low_bands"),
         ({"scale_tilt": 1.5}, "scale_tilt"),
     ):

@@ -1,0 +1,90 @@
+"""Up to which frequency the coded waveform replaces the synthesis, and what cleans it in steady voice."""
+
+import torch
+from torch import Tensor, nn
+
+from nac.models.config import VoiceConfig
+from nac.models.layers import Delay, State, with_past
+from nac.models.voice.timing import FRAMES, SAMPLE_RATE, STEP
+
+#: Hz below which there is no pitch: how far the comb filter may look back.
+LOWEST_PITCH = 50.0
+
+
+class CrossoverLevel(nn.Module):
+    """Number of the crossover that holds at each step of the refinement's spectra; 0 is synthesis alone."""
+
+    steady_counts: Tensor
+    unsteady_counts: Tensor
+
+    def __init__(self, config: VoiceConfig) -> None:
+        super().__init__()
+        for name, column in (("steady_counts", 1), ("unsteady_counts", 2)):
+            counts = torch.tensor([crossover[column] for crossover in config.crossovers])
+            self.register_buffer(name, counts, persistent=False)
+        self.before = Delay(1)
+        # The two steps in the middle of a spectrum, which lies half a step and its own length behind.
+        self.later, self.latest = Delay(3), Delay(2)
+
+    def forward(self, n_low: Tensor, steady: Tensor, state: State | None = None) -> Tensor:
+        """Choose.
+
+        Args:
+            n_low: codes of the low bands in each frame, `[batch, frames]`.
+            steady: which frames are steady voice, `[batch, frames]`.
+            state: of the stream that the frames continue; None: silence came before.
+
+        Returns:
+            int64 `[batch, 4 · frames]`.
+        """
+        counts = torch.where(steady[..., None], self.steady_counts, self.unsteady_counts)
+        level = (n_low[..., None] >= counts).sum(-1)[..., None]
+        # Two frames overlap in each hop of the coded waveform, and both must be there.
+        level = level.minimum(self.before(level, state)).repeat_interleave(FRAMES, 1)
+        out: Tensor = self.later(level, state).minimum(self.latest(level, state))
+        return out[..., 0]
+
+
+class CombFilter(nn.Module):
+    """Adds what was there a period ago, which steady voice repeats and the error of its codes does not.
+
+    As the pitch postfilters of speech codecs do (Chen and Gersho 1995, "Adaptive postfiltering for quality enhancement
+    of coded speech").
+    """
+
+    def __init__(self, share: float) -> None:
+        """`share` is that of the past in the sum, 0 to below 1."""
+        super().__init__()
+        self.share = share
+        self.samples, self.weights, self.periods = nn.Identity(), nn.Identity(), nn.Identity()
+
+    def forward(self, x: Tensor, f0: Tensor, steady: Tensor, state: State | None = None) -> Tensor:
+        """Filter.
+
+        Args:
+            x: `[batch, frames · hop]`.
+            f0: Hz, 0 where unvoiced, `[batch, frames, 4]`, of the same times.
+            steady: which frames are filtered, `[batch, frames]`; f0 is above 0 there.
+            state: of the stream that the frames continue; None: silence came before.
+
+        Returns:
+            As `x`.
+        """
+        reach = int(SAMPLE_RATE / LOWEST_PITCH) + 2
+        past = with_past(self.samples, x[..., None], reach, state)[..., 0]
+        voiced = f0 > 0
+        period = torch.where(voiced, SAMPLE_RATE / f0.clamp(min=LOWEST_PITCH), 0.0).flatten(1)
+        before = with_past(self.periods, period[..., None], 1, state)[:, :-1, 0]
+        period = torch.where(period > 0, period, before).repeat_interleave(STEP, 1)
+
+        # The weight moves over the 5 ms after a change.
+        weight = (steady * self.share).to(x.dtype).repeat_interleave(FRAMES, 1)
+        weights = with_past(self.weights, weight[..., None], 1, state)[..., 0]
+        rise = torch.arange(STEP, dtype=x.dtype, device=x.device) / STEP
+        weight = torch.lerp(weights[:, :-1, None], weights[:, 1:, None], rise).flatten(1)
+
+        # Whole and fraction are of the period alone, so that rounding does not depend on where a piece begins.
+        whole = period.floor().long()
+        at = torch.arange(x.shape[1], device=x.device) + reach - whole
+        ago = torch.lerp(past.gather(1, at), past.gather(1, at - 1), (period - whole).to(x.dtype))
+        return torch.lerp(x, ago, weight)
