@@ -16,6 +16,7 @@ from nac.format.blocks import Block, Damage
 from nac.format.header import Metadata
 from nac.models.model import NacModel
 from nac.models.streaming import FrameDecoder
+from nac.packaged import advice
 
 #: Frames concealed at a time.
 CONCEALED = 500
@@ -127,8 +128,8 @@ def check_weights(codec: LoadedModel, metadata: Metadata) -> None:
     if metadata.fingerprint != codec.fingerprint:
         raise WeightsError(
             f"the file was made with other weights: model {metadata.model!r}, fingerprint "
-            f"{metadata.fingerprint:08x}; these are {config.name!r}, {codec.fingerprint:08x}. "
-            "Give the right ones with --model"
+            f"{metadata.fingerprint:08x}; these are {config.name!r}, {codec.fingerprint:08x}; "
+            + advice(metadata.fingerprint)
         )
     kind = (metadata.frame_rate, metadata.bits)
     if kind != (config.frame_rate, config.bits) or metadata.codebooks > config.codebooks:

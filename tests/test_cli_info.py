@@ -115,6 +115,10 @@ def test_weights_are_compared(tmp_path, file):
     others = weights_file(tmp_path / "o.safetensors", fingerprint="0badcafe", generation="1")
     assert "others (0badcafe) and cannot decode it" in run(file, "--model", others).output
     assert "no weights here" in run(file, "--model", tmp_path / "missing").output
+    old = tmp_path / "old.nac"
+    old.write_bytes(nac_bytes(fingerprint=0xE83A7807))
+    told = run(old, "--model", ours).output
+    assert "cannot decode it; decode it with nac==0.1.0, which" in told and "(generation 2)" in told
     assert json.loads(run("--json", file, "--model", ours).output)["generation"] == "4"
 
 

@@ -22,6 +22,7 @@ from nac.format.edit import reduce
 from nac.format.header import pack_header, read_header
 from nac.models.weights import load_model, save_model
 from nac.synthetic import speech_like
+from tests.cli_tools import nac_bytes
 from tests.conftest import small_model
 
 
@@ -186,6 +187,15 @@ def test_other_weights_are_refused(codec: nac.Codec, tmp_path: Path) -> None:
         other.decode(codec.encode(sound(1, 1000), 24_000))
     with pytest.raises(FormatError):
         codec.decode(b"RIFFxxxx")
+
+
+@pytest.mark.parametrize(("fingerprint", "told"), [
+    (0xE83A7807, r"e83a7807; these .*; decode it with nac==0\.1\.0, .*\(generation 2\), or give them with --model$"),
+    (0x00000007, r"00000007; these .*; give those weights with --model$"),
+])  # fmt: skip
+def test_files_of_other_weights_tell_what_decodes_them(codec: nac.Codec, fingerprint: int, told: str) -> None:
+    with pytest.raises(WeightsError, match=told):
+        codec.decode(nac_bytes(fingerprint=fingerprint))
 
 
 def test_a_new_decoder_reads_old_files(codec: nac.Codec, tmp_path: Path) -> None:

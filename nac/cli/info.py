@@ -17,6 +17,7 @@ from nac.extensions import NAC_EXTENSIONS
 from nac.format.check import Report, check
 from nac.format.header import HOP, Metadata
 from nac.format.layout import ENTROPY, ENTROPY_CODINGS
+from nac.packaged import advice
 from nac.times import show_time
 
 
@@ -158,7 +159,7 @@ def _match(fingerprint: int, weights: Weights | None) -> str:
     if weights is None:
         return "there are no weights here to compare with"
     if weights.fingerprint != fingerprint:
-        return f"the weights here are others ({weights.fingerprint:08x}) and cannot decode it"
+        return f"the weights here are others ({weights.fingerprint:08x}) and cannot decode it; {advice(fingerprint)}"
     return "the weights here decode it" + (f", generation {weights.generation}" if weights.generation else "")
 
 
