@@ -202,6 +202,8 @@ class PacketDecoder:
         rate = config.sample_rate
         self._resampler = Resampler(rate, rate if sample_rate is None else as_sample_rate(sample_rate), channels)
         self._decoder: FrameDecoder | None = None
+        #: The last hop of a stream after which another one began, `[channels, n]`.
+        self._tail: Samples = np.zeros((channels, 0), np.float32)
         self._stranger: int | None = None  # number in the last packet that was far from all expected ones
         self._end()
 
@@ -261,7 +263,8 @@ class PacketDecoder:
             self.report.rejected += 1
             return None
         self._end()
-        self._decoder, self._stranger = None, None
+        self._finish()
+        self._stranger = None
         self.report.restarts += 1
         return self._begin(number)
 
@@ -295,10 +298,11 @@ class PacketDecoder:
             float32 `[channels, n]`, full scale 1. At the model's sample rate n is always its hop, 480; where it is
             converted to another, what is ready, and in the mean as much.
         """
-        return self._resampler.push(self._frame())
+        return self._resampler.push(self._whole(self._frame()))
 
     def _frame(self) -> Samples:
-        silence = np.zeros((self.channels, self._hop), np.float32)
+        """The next frame's samples: a hop, or none."""
+        silence = np.zeros((self.channels, 0), np.float32)
         if self._next is None:
             return silence
         if self._waits:
@@ -321,11 +325,24 @@ class PacketDecoder:
         else:
             self.report.repaired += 1
         if self._decoder is None or self._decoder.channels != len(frame.codes):
+            self._finish()
             self._decoder = FrameDecoder(self._codec.model, len(frame.codes), number % NUMBERS)
         return self._shaped(self._decoder.push(frame.codes))
 
+    def _finish(self) -> None:
+        """Take what the decoder still holds, for the frames of the next one that give no sound yet."""
+        if self._decoder is not None:
+            self._tail = self._shaped(self._decoder.flush())
+        self._decoder = None
+
     def _shaped(self, samples: Samples) -> Samples:
-        """As many channels as were asked for, and a whole hop: the first frame of all precedes the sound."""
+        """As many channels as were asked for."""
         if len(samples) != self.channels:
             samples = samples.mean(0, keepdims=True) if self.channels == 1 else np.repeat(samples, 2, 0)
-        return np.pad(samples, ((0, 0), (self._hop - samples.shape[1], 0)))
+        return samples
+
+    def _whole(self, samples: Samples) -> Samples:
+        """A whole hop: a stream's first frames precede its sound, and after its last one there is none."""
+        missing = self._hop - samples.shape[1]
+        tail, self._tail = self._tail[:, :missing], self._tail[:, missing:]
+        return np.concatenate([tail, np.pad(samples, ((0, 0), (missing - tail.shape[1], 0)))], 1)

@@ -6,28 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nac.models.model import NacModel
 from nac.models.runs import RunDecoder
 from nac.models.streaming import FrameDecoder, FrameEncoder
 from nac.synthetic import speech_like
 from tests.conftest import small_model
-from tests.models.voice.small import SMALL as VOICE
-from tests.models.voice.small import small_decoder
+from tests.models.voice.whole import small_voice_model
 
 HOP, SIZE, CODEBOOKS = 480, 64, 12
-
-
-def voice_model() -> NacModel:
-    model = small_model(voice=VOICE, codebook_size=SIZE)
-    assert model.voice is not None
-    model.voice.load_state_dict(small_decoder().state_dict())
-    assert model.mode is not None
-    torch.nn.init.zeros_(model.mode.out.weight)
-    torch.nn.init.constant_(model.mode.out.bias, -9.0)  # nothing is voice to the encoder
-    return model.eval()
-
-
-MODEL = voice_model()
+MODEL = small_voice_model(voice=1e-4)  # nothing is voice to the encoder
 
 
 def frames_of(modes: list[bool], seed: int = 0) -> torch.Tensor:
