@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-from scipy.signal import butter, sosfilt
 from torch import Tensor, nn
 
 from nac.models.layers import State, with_past
@@ -86,11 +85,16 @@ class _HighPass(nn.Module):
     """Takes away a constant offset and rumble, sample by sample."""
 
     def __init__(self) -> None:
+        # Imported here: it takes most of a second, which a decoder need not spend.
+        from scipy.signal import butter
+
         super().__init__()
         self._sections = butter(2, RUMBLE, "high", fs=SAMPLE_RATE, output="sos")
 
     def forward(self, x: Tensor, state: State) -> Tensor:
         """`[channels, samples]` to the same shape."""
+        from scipy.signal import sosfilt
+
         before = state.get(self)
         if before is None:
             before = torch.zeros(len(self._sections), len(x), 2, dtype=torch.float64)
