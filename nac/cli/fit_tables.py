@@ -46,7 +46,7 @@ def fit_tables(weights: Path, audio: Path, hours: float, effort: str, threads: i
     corpus = load_corpus(audio, model.config.sample_rate)
     crops = Crops(corpus, tables.crop_samples(model), config.balance, config.source_power, seed)
     codes = tables.gather_codes(model, crops, hours, beam)
-    arrays = tables.fit_tables(model.quantizer.codebooks.numpy(), codes)
+    arrays = tables.fit_tables(tables.code_symbols(model, codes), codes)
     path = tables_path(weights)
     number = save_tables(path, arrays, int(notes["fingerprint"], 16))
     logging.info("%s: fingerprint %08x, %d bytes", path, number, path.stat().st_size)

@@ -16,6 +16,9 @@ from nac.arrays import Array, Codes, Floats, Integers
 from nac.format.entropy.contexts import SCALE_ROWS, Context, Neighbour, contexts_of
 from nac.format.entropy.tables import LOGIT_SUM_LIMIT, PROBABILITY_BITS
 from nac.models.model import NacModel
+from nac.models.quantizer import ResidualCodebooks
+from nac.models.streaming import FrameEncoder
+from nac.models.voice.pitch_code import END, UNVOICED
 from nac.training.data.corpus import Crops
 
 log = logging.getLogger(__name__)
@@ -57,9 +60,8 @@ def gather_codes(model: NacModel, crops: Crops, hours: float, beam: int) -> list
     parts: list[list[Codes]] = [[], []]
     for number in range(count):
         stages = total if number % LATE_CROPS == 0 else early
-        latent = model.analyse(torch.from_numpy(crops.batch(1)))[0]
-        found = model.quantizer.encode(latent, stages, beam).T.numpy().astype(np.uint16)
-        found = found.reshape(stages, BLOCKS, BLOCK)
+        coder = FrameEncoder(model, 1, stages, lambda total, channels, lag: [total], beam, BLOCK)
+        found = np.stack([part.codes[0] for part in coder.push(crops.batch(1))], 1)
         parts[0].append(found[:early])
         if stages > early:
             parts[1].append(found)
@@ -73,11 +75,44 @@ def crop_samples(model: NacModel) -> int:
     return BLOCK * BLOCKS * model.config.hop
 
 
-def fit_tables(books: npt.NDArray[np.floating], codes: list[Codes]) -> dict[str, Array]:
-    """The arrays of `EntropyTables` for codebooks `[stages, codes, dimensions]`, from `gather_codes`."""
-    stages, size, _ = books.shape
+def sort_codebooks(model: NacModel) -> None:
+    """Number the codes of a model with voices so that each is its own symbol, but for those of pitch.
+
+    Which codebooks a code belongs to depends on its frame, so that no one order of symbols would do for all of them.
+    To be done before anything is coded: files of the model as it was are not files of the sorted one.
+    """
+    families = [module for module in model.modules() if isinstance(module, ResidualCodebooks)]
+    with torch.no_grad():
+        for family in families:
+            for index, book in enumerate(family.codebooks):
+                dim = family.stage(index).shape[1]
+                symbols = tree_symbols(book[:, :dim].cpu().numpy(), index > 0, np.ones(len(book)))
+                book.copy_(book[torch.from_numpy(symbols).argsort()])
+
+
+def code_symbols(model: NacModel, codes: list[Codes]) -> Integers:
+    """The symbol of each code, `[codebooks, codes]`, from what `gather_codes` gave."""
+    stages, size = model.config.codebooks, model.config.codebook_size
+    if model.voice is not None:
+        return np.concatenate([pitch_symbols(size)[None], np.tile(np.arange(size), (stages - 1, 1))])
+    books = model.quantizer.codebooks.numpy()
+    return np.stack([tree_symbols(books[index], index > 0, usage(codes, index, size)) for index in range(stages)])
+
+
+def pitch_symbols(size: int) -> Integers:
+    """Symbols of the codes of pitch: in their order, but far from each other what is no voice and what is unvoiced.
+
+    Contexts see the upper bits of symbols alone. With each of the two go half of the codes that are not used.
+    """
+    half = (END + size) // 2
+    order = [0, *range(END, half), *range(UNVOICED + 1, END), *range(half, size), UNVOICED]
+    return np.argsort(order)
+
+
+def fit_tables(symbols: Integers, codes: list[Codes]) -> dict[str, Array]:
+    """The arrays of `EntropyTables` for symbols `[codebooks, codes]`, from `gather_codes`."""
+    stages, size = symbols.shape
     bits = size.bit_length() - 1
-    symbols = np.stack([tree_symbols(books[index], index > 0, usage(codes, index, size)) for index in range(stages)])
     coded = [np.stack([symbols[index][part[index]] for index in range(len(part))]) for part in codes]
     # The symbols have been "ranks" in files from the first one on.
     arrays: dict[str, Array] = {"ranks": symbols.astype(np.uint16), "probability": probabilities()}

@@ -10,6 +10,7 @@ from nac.errors import OptionError
 from nac.models.model import NacModel
 from nac.models.voice.decoder import VoiceDecoder
 from nac.models.weights import load_model, save_model
+from nac.training.tables import sort_codebooks
 
 #: Log odds of a classifier that has not been trained: every frame is voice.
 _CERTAIN = 20.0
@@ -48,4 +49,5 @@ def export(decoder: VoiceDecoder, mode: Path, general: Path, path: Path, generat
     else:
         torch.nn.init.zeros_(model.mode.out.weight)
         torch.nn.init.constant_(model.mode.out.bias, _CERTAIN)
+    sort_codebooks(model)
     return save_model(model.eval(), path, generation=generation)
