@@ -62,7 +62,8 @@ def test_general_frames_are_the_general_decoders() -> None:
 def test_frames_of_voice_are_the_voice_decoders() -> None:
     codes = frames_of([True] * 12)
     with torch.inference_mode():
-        sound = MODEL.voice(codes[None], MODEL.spectrum.noise[None, 5:17], {})[0].numpy()
+        parts = MODEL.voice.order.to_parts(codes[None])
+        sound = MODEL.voice(parts, MODEL.spectrum.noise[None, 5:17], {})[0].numpy()
     np.testing.assert_allclose(decode(codes, [], 5)[: 11 * HOP], sound[HOP:], atol=1e-5)
 
 

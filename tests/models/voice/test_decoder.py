@@ -228,7 +228,7 @@ def test_configs_that_do_not_fit_are_refused() -> None:
         ({"core_codebooks": 9}, "core_codebooks"),
         ({"crossovers": ((900.0, 6, 3), (2000.0, 6, 4))}, "crossovers"),
         ({"steady_order": ((4, 3),)}, "steady_order"),
-        ({"unsteady_order": ((1, 6), (4, 1))}, "core codebooks"),
+        ({"unsteady_order": ((1, 6), (4, 1))}, "of the core"),
         ({"low_bands": ()}, "low_bands"),
         ({"scale_tilt": 1.5}, "scale_tilt"),
     ):
