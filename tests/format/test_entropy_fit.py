@@ -6,7 +6,20 @@ import pytest
 from nac.format.entropy.payload import EntropyPayload
 from nac.format.entropy.tables import LOGIT_SUM_LIMIT, EntropyTables, tables_field
 from nac.format.header import Metadata
-from nac.training.tables import fit_tables, probabilities, tree_symbols
+from nac.models.streaming import FrameDecoder, FrameEncoder
+from nac.models.voice.pitch_code import END, UNVOICED
+from nac.synthetic import formant_voice
+from nac.training.tables import (
+    code_symbols,
+    crop_samples,
+    fit_tables,
+    gather_codes,
+    pitch_symbols,
+    probabilities,
+    sort_codebooks,
+    tree_symbols,
+)
+from tests.models.voice.whole import small_voice_model
 
 STAGES, SIZE, BLOCKS, FRAMES = 5, 64, 60, 50
 
@@ -21,10 +34,11 @@ def sticky_codes(seed):
 
 @pytest.fixture(scope="module")
 def tables():
-    books = np.random.default_rng(0).normal(size=(STAGES, SIZE, 3))
+    book = np.random.default_rng(0).normal(size=(SIZE, 3))
+    symbols = np.stack([tree_symbols(book, stage > 0, np.ones(SIZE)) for stage in range(STAGES)])
     codes = sticky_codes(1)
-    arrays = fit_tables(books, [codes[:3], codes[:, :20]])
-    again = fit_tables(books, [codes[:3], codes[:, :20]])
+    arrays = fit_tables(symbols, [codes[:3], codes[:, :20]])
+    again = fit_tables(symbols, [codes[:3], codes[:, :20]])
     assert all(np.array_equal(array, again[name]) for name, array in arrays.items())
     return EntropyTables.from_arrays(arrays)
 
@@ -61,3 +75,56 @@ def test_small_codes_come_first():
     norm = np.square(book).sum(1)
     assert norm[symbols < 32].max() < norm[symbols >= 32].min()
     assert np.array_equal(np.sort(symbols), np.arange(64))
+
+
+@pytest.mark.parametrize("voice", [0.999, 0.001])
+def test_sorted_codebooks_are_the_same_codec(voice):
+    model = small_voice_model(voice=voice)
+    samples, found = formant_voice(0.5, 24_000)[None], []
+    for _ in range(2):
+        coder = FrameEncoder(model, 1, 8, lambda total, channels, lag: [total])
+        codes = [part.codes[0] for part in (*coder.push(samples), *coder.flush())]
+        decoder = FrameDecoder(model, 1)
+        found.append(
+            (np.concatenate(codes, 1), np.concatenate([*(decoder.push([c]) for c in codes), decoder.flush()], 1))
+        )
+        sort_codebooks(model)
+    (before, sound), (after, again) = found
+    assert np.array_equal(before[0], after[0]) and not np.array_equal(before[1:], after[1:])
+    assert (before[0] > 0).all() == (voice > 0.5) and sound.std() > 1e-3
+    np.testing.assert_allclose(again, sound, atol=1e-5)
+
+
+def test_in_sorted_codebooks_a_code_is_its_symbol():
+    model = small_voice_model()
+    sort_codebooks(model)
+    for books in (model.quantizer.codebooks[1:], model.voice.low_band.bands[0].codebooks[1:]):
+        for book in books:
+            used = book[:, book.any(0)]
+            assert np.array_equal(tree_symbols(used.numpy(), True, np.ones(len(book))), np.arange(len(book)))
+
+
+def test_contexts_tell_general_unvoiced_and_voiced_frames_apart():
+    symbols = pitch_symbols(1024)
+    assert np.array_equal(np.sort(symbols), np.arange(1024))
+    general, unvoiced, voiced = symbols[0], symbols[UNVOICED], symbols[UNVOICED + 1 : END]
+    assert (np.diff(voiced) == 1).all()
+    rows = [set(np.atleast_1d(kind) >> 3) for kind in (general, unvoiced, voiced)]  # of a table of 128 rows
+    assert not (rows[0] & rows[1] or rows[0] & rows[2] or rows[1] & rows[2])
+
+
+def test_tables_of_a_model_with_voices_are_learned_from_the_codes_of_its_files():
+    model = small_voice_model(1024, codebooks=13)
+    sound = formant_voice(crop_samples(model) / 24_000, 24_000)[None]
+
+    class Crops:
+        def batch(self, count):
+            return sound
+
+    codes = gather_codes(model, Crops(), 1e-9, 1)
+    coder = FrameEncoder(model, 1, 13, lambda total, channels, lag: [total])
+    expected = np.concatenate([part.codes[0] for part in coder.push(sound)], 1)
+    assert np.array_equal(codes[1][:, :8].reshape(13, -1), expected)
+    assert codes[0].shape == (12, 4 * 8, 50) and np.array_equal(codes[0][:, :8], codes[1][:12, :8])
+    symbols = code_symbols(model, codes)
+    assert symbols.shape == (13, 1024) and np.array_equal(symbols[5], np.arange(1024))
