@@ -23,8 +23,8 @@ class CrossoverLevel(nn.Module):
             counts = torch.tensor([crossover[column] for crossover in config.crossovers])
             self.register_buffer(name, counts, persistent=False)
         self.before = Delay(1)
-        # The two steps in the middle of a spectrum, which lies half a step and its own length behind.
-        self.later, self.latest = Delay(3), Delay(2)
+        # From the newest step of a frame back to the middle of the spectrum that it completes.
+        self.late = Delay(2)
 
     def forward(self, n_low: Tensor, steady: Tensor, state: State | None = None) -> Tensor:
         """Choose.
@@ -41,8 +41,8 @@ class CrossoverLevel(nn.Module):
         level = (n_low[..., None] >= counts).sum(-1)[..., None]
         # Two frames overlap in each hop of the coded waveform, and both must be there.
         level = level.minimum(self.before(level, state)).repeat_interleave(FRAMES, 1)
-        out: Tensor = self.later(level, state).minimum(self.latest(level, state))
-        return out[..., 0]
+        out: Tensor = self.late(level, state)[..., 0]
+        return out
 
 
 class CombFilter(nn.Module):

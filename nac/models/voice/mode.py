@@ -13,8 +13,9 @@ from nac.models.voice.quantizer import POWER_FLOOR
 #: Numbers that describe a frame, see `mode_features`.
 FEATURES = BANDS + 4 + len(EDGES) - 1
 WIDTH, BLOCKS, KERNEL, EXPANSION = 48, 3, 9, 2
-#: Probability of voice below which voice ends, and above which it begins: few switches, each of which is heard.
-END, BEGIN = 0.1, 0.9
+#: Probability of voice below which voice ends, and above which it begins: few switches, each of which is heard, and
+#: speech loses more by the general model than other sound by that of voices.
+END, BEGIN = 0.03, 0.8
 #: Mean log power of bands that is in the middle, and half the range of what matters.
 _LEVEL, _LEVEL_RANGE = -9.0, 4.0
 
