@@ -45,6 +45,8 @@ class RunDecoder:
         self._hop = model.config.hop
         self._frame_number = first_frame
         self._state: State = {}
+        #: The part of it, before lost frames, from which envelopes are predicted.
+        self._prediction: State = {}
         #: Whether the run at hand is of voice; None before the first frame.
         self._is_voice: bool | None = None
         #: Whether the run at hand has no frames yet.
@@ -68,15 +70,24 @@ class RunDecoder:
             `[samples]`: a hop for each frame, from the one before the signal on, but none for the first frame.
         """
         if self._n_concealed and codes.shape[1]:
+            short = self._n_concealed < self.FADE_HOPS
             self._end_run()
             self._ready = self._faded(self._ready)
             self._n_concealed += len(self._ready) // self._hop
             self._tail = None if self._tail is None else self._faded(self._tail)
             self._n_concealed = 0
+            # A prediction from before a short gap is nearer to the truth than none; from before a long one it may be
+            # far too loud.
+            if short and self._is_voice and (codes[0, 0] if len(codes) else 0) > 0:
+                self._state = self._prediction
+            self._is_voice = None
         return self._decode(codes)
 
     def conceal(self, frames: int) -> Tensor:
         """Go on with the last frame, fading out, in place of lost frames: `[samples]` as from `push`."""
+        if not self._n_concealed:
+            predictor = self._voice.quantizer
+            self._prediction = {predictor: self._state[predictor]} if predictor in self._state else {}
         out = self._faded(self._decode(self._last.expand(-1, frames)))
         self._n_concealed += len(out) // self._hop
         return out

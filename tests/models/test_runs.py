@@ -100,12 +100,41 @@ def test_lost_frames_fade_out_and_the_rest_is_as_it_was(voice: bool, lost: int) 
         sound = torch.cat([*parts, decoder.flush()]).numpy()
     assert len(sound) == 24 * HOP and np.isfinite(sound).all()
     np.testing.assert_allclose(sound[: 9 * HOP], decode(codes, [])[: 9 * HOP], atol=1e-5)
-    after = decode(codes[:, 10 + lost :], [], 10 + lost)
-    np.testing.assert_allclose(sound[(11 + lost) * HOP :], after[HOP:], atol=1e-5)
+    if not voice:
+        after = decode(codes[:, 10 + lost :], [], 10 + lost)[HOP:]
+        np.testing.assert_allclose(sound[(11 + lost) * HOP :], after, atol=1e-5)
     levels = np.sqrt(np.square(sound.reshape(-1, HOP)).mean(1))
     assert levels[10:].max() < 4 * levels[:10].max()
     if lost == 7:
         assert (levels[13:17] == 0).all() and levels[10] > 0
+
+
+@pytest.mark.parametrize("lost", [1, 2, 7])
+def test_after_a_short_gap_the_envelope_of_voice_is_predicted_from_before_it(lost: int) -> None:
+    """It then lacks what the lost frames said, and nothing else. After a long gap there is no prediction."""
+    codes, noise, state, parts = frames_of([True] * 24), MODEL.spectrum.noise, {}, []
+    decoder, predictor = RunDecoder(MODEL), MODEL.voice.quantizer
+    with torch.inference_mode():
+        for frames in (slice(0, 10), slice(10 + lost, 24)):
+            rows = MODEL.voice.order.to_parts(codes[None, :, frames])
+            parts.append(MODEL.voice(rows, noise[None, frames], state)[0].numpy())
+            state = {predictor: state[predictor]} if lost < 3 else {}
+        got = [decoder.push(codes[:, :10]), decoder.conceal(lost), decoder.push(codes[:, 10 + lost :])]
+        sound = torch.cat(got).numpy()
+    np.testing.assert_allclose(sound[(11 + lost) * HOP :], parts[1][2 * HOP :], atol=1e-5)
+
+
+@pytest.mark.parametrize("voice", [True, False])
+def test_after_a_long_gap_nothing_is_heard_of_the_other_mode_before_it(voice: bool) -> None:
+    codes = frames_of([voice] * 10 + [not voice] * 14)
+    decoder = RunDecoder(MODEL)
+    with torch.inference_mode():
+        parts = [decoder.push(codes[:, :10]), decoder.conceal(7), decoder.push(codes[:, 17:])]
+        seam = torch.cat(parts).numpy()[17 * HOP : 18 * HOP]
+    alone = decode(codes[:, 17:], [], 17)[:HOP]
+    rise = HOP * RunDecoder.FADES[not voice]
+    share = np.sin(np.pi / 2 * ((np.arange(HOP) + 0.5) / rise).clip(max=1)) ** 2
+    np.testing.assert_allclose(seam, alone * share, atol=1e-5)
 
 
 def test_channels_have_modes_and_noise_of_their_own() -> None:
