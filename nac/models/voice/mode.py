@@ -1,5 +1,7 @@
 """Whether a frame is voice or other sound: a small causal network on the parameters of the voice analysis."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -13,9 +15,11 @@ from nac.models.voice.quantizer import POWER_FLOOR
 #: Numbers that describe a frame, see `mode_features`.
 FEATURES = BANDS + 4 + len(EDGES) - 1
 WIDTH, BLOCKS, KERNEL, EXPANSION = 48, 3, 9, 2
-#: Probability of voice below which voice ends, and above which it begins: few switches, each of which is heard, and
-#: speech loses more by the general model than other sound by that of voices.
-END, BEGIN = 0.03, 0.8
+#: Log odds of voice beyond which a frame says no more than that, and frames over which their mean forgets.
+SURE, MEMORY = 4.0, 50
+#: Means below which voice ends, and above which it begins: few switches, each of which is heard. A stream begins as
+#: voice, about which there is some doubt.
+END, BEGIN, START = 0.0, 3.0, 0.3
 #: Mean log power of bands that is in the middle, and half the range of what matters.
 _LEVEL, _LEVEL_RANGE = -9.0, 4.0
 
@@ -47,7 +51,7 @@ class ModeClassifier(nn.Module):
         return out[..., 0]
 
     def decide(self, parameters: VoiceParameters, state: State) -> Tensor:
-        """Which frames are voice, with hysteresis; a stream begins as voice.
+        """Which frames are voice: by the mean of what frames say, over about a second, with hysteresis.
 
         Args:
             parameters: of `[channels, frames]`.
@@ -56,16 +60,16 @@ class ModeClassifier(nn.Module):
         Returns:
             bool `[channels, frames]`.
         """
-        probability = self(mode_features(parameters), state).sigmoid()
-        voice = state.get(self)
-        if voice is None:
-            voice = torch.ones(len(probability), dtype=torch.bool)
+        odds = self(mode_features(parameters), state).clamp(-SURE, SURE)
+        mean, voice = state.get(self, odds.new_tensor([[START], [1.0]]).expand(-1, len(odds)))
+        keep = math.exp(-1 / MEMORY)
         rows = []
-        for frame in probability.unbind(1):
-            voice = torch.where(voice, frame > END, frame > BEGIN)
-            rows.append(voice)
-        state[self] = voice
-        return torch.stack(rows, 1) if rows else probability > END
+        for frame in odds.unbind(1):
+            mean = torch.lerp(frame, mean, keep)
+            voice = torch.where(voice > 0, mean > END, mean > BEGIN).to(mean.dtype)
+            rows.append(voice > 0)
+        state[self] = torch.stack([mean, voice])
+        return torch.stack(rows, 1) if rows else odds > END
 
 
 def mode_features(parameters: VoiceParameters) -> Tensor:

@@ -63,13 +63,14 @@ def test_codes_cut_down_to_a_commit_point_are_those_of_coding_with_so_many(model
 def test_other_sound_is_coded_as_by_the_general_model_with_a_codebook_less() -> None:
     x = sound()
     codes = encode(OTHER, x, CODEBOOKS, 9999)[0]
-    assert not codes[0].any()
+    first = 6  # a stream begins as voice, until some frames have said otherwise
+    assert not codes[0, first:].any()
     with torch.inference_mode():
         padded = np.pad(x, ((0, 0), (0, codes.shape[1] * HOP - x.shape[1])))
         latent = OTHER.analyse(torch.from_numpy(padded))[0]
         expected = OTHER.quantizer.encode(latent, CODEBOOKS - 1, 3, [5]).T.numpy()
     # Rounding differs with the number of frames at hand, which may decide a tie.
-    assert (codes[1:] == expected).mean() > 0.98
+    assert (codes[1:] == expected)[:, first:].mean() > 0.98
 
 
 def test_a_glide_keeps_its_pitch() -> None:
