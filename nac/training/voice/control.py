@@ -10,6 +10,7 @@ from torch import Tensor
 from nac.models.layers import State
 from nac.models.voice.control import pitch_features
 from nac.models.voice.decoder import VoiceDecoder
+from nac.models.voice.order import is_steady
 from nac.models.voice.pitch_code import decode_pitch
 from nac.models.voice.quantizer import POWER_FLOOR
 from nac.models.voice.timing import FRAMES
@@ -26,6 +27,8 @@ _BETAS, _WEIGHT_DECAY, _CLIP, _FINAL_SHARE = (0.9, 0.98), 1e-2, 1.0, 0.02
 _EMA = 0.995
 #: Examples with n codebooks are as frequent as n to this power.
 COUNT_POWER = -0.7
+#: Share of the examples whose frames may have different numbers of codebooks.
+FEWER_SHARE = 0.6
 #: Weight of errors in aperiodicity, whose range is small; and of silent steps, all bands below this log power.
 _APERIODICITY, _SILENT, _AUDIBLE = 2.0, 0.15, -13.0
 #: Steps between two lines of the log.
@@ -75,10 +78,16 @@ def train_control(
 
 
 def draw_counts(rng: np.random.Generator, decoder: VoiceDecoder, batch: int) -> Tensor:
-    """How many envelope codebooks each example has: the core's at least, few the more often. `[batch]`."""
+    """How many envelope codebooks each example has: the core's at least, few the more often.
+
+    Returns:
+        `[batch, 2]`, in frames that are not steady voice and in others. In some examples the former have fewer.
+    """
     counts = np.arange(decoder.config.core_codebooks, decoder.config.envelope_codebooks + 1)
     weights = counts**COUNT_POWER
-    return torch.from_numpy(rng.choice(counts, batch, p=weights / weights.sum()))
+    drawn = rng.choice(counts, (batch, 2), p=weights / weights.sum())
+    drawn[:, 0] = np.where(rng.random(batch) < FEWER_SHARE, drawn.min(1), drawn[:, 1])
+    return torch.from_numpy(drawn)
 
 
 def _loss(
@@ -95,7 +104,8 @@ def _loss(
     target = torch.cat([(found.bands.exp() + POWER_FLOOR).log(), found.aperiodicity], -1).flatten(1, 2)
     voiced = (found.f0 > 0).flatten(1)[..., None]
     codes = coded.codes(stretches)
-    used = torch.arange(shape.envelope_codebooks)[:, None] < counts[:, None, None]
+    in_frames = torch.where(is_steady(codes[:, 0]), counts[:, 1:], counts[:, :1])
+    used = torch.arange(shape.envelope_codebooks)[:, None] < in_frames[:, None]
     with torch.no_grad():
         state: State = {quantizer: coded.core_before(stretches)}
         envelope = codes[:, 1 : 1 + shape.envelope_codebooks].where(used, -1)
@@ -103,7 +113,7 @@ def _loss(
         linear = quantizer.to_curves(latent)
         pitch = pitch_features(decoder.contour(decode_pitch(codes[:, 0])))
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        correction, _ = decoder.control(latent, core, pitch, counts[:, None].expand(-1, latent.shape[1]))
+        correction, _ = decoder.control(latent, core, pitch, in_frames)
     audible = _SILENT + (target[..., : shape.n_bands].amax(-1, keepdim=True) > _AUDIBLE)
     weights = quantizer.weights[: shape.n_bands]
     # Aperiodicity means nothing where there is no voice.

@@ -176,7 +176,7 @@ class Game:
         """Codes of the stretches as far as each example has codebooks, −1 beyond."""
         shape, batch = self.decoder.config, len(stretches)
         every = torch.from_numpy(rng.random(batch)) < self.config.all_envelope
-        envelope = draw_counts(rng, self.decoder, batch).where(~every, shape.envelope_codebooks)
+        envelope = draw_counts(rng, self.decoder, batch)[:, 1].where(~every, shape.envelope_codebooks)
         low = torch.from_numpy(rng.choice(self.config.low_band_counts, batch)).where(
             envelope == shape.envelope_codebooks, 0
         )
