@@ -99,10 +99,11 @@ def test_a_block_sounds_as_soon_as_its_last_byte_is_there() -> None:
     for second in range(3):
         data = encoder.push(samples[:, second * 24_000 : (second + 1) * 24_000])
         before = stream.push(data[:-1]).shape[1]
-        # The first frame begins a hop before the signal, and a hop and rounding are held back.
-        assert before == 0 and stream.push(data[-1:]).shape[1] == 24_000 - (2 * 480 + 2 if second == 0 else 0)
+        # The first frame begins a hop before the signal, a hop waits for the frame after it, and a hop and rounding
+        # are held back.
+        assert before == 0 and stream.push(data[-1:]).shape[1] == 24_000 - (3 * 480 + 2 if second == 0 else 0)
     rest = [stream.push(encoder.flush()), stream.flush()]
-    assert sum(part.shape[1] for part in rest) == 2 * 480 + 2
+    assert sum(part.shape[1] for part in rest) == 3 * 480 + 2
 
 
 def test_what_is_known_and_when() -> None:

@@ -6,7 +6,8 @@ block follow each other in that order, block after block.
 
 The entropy coded ones named `synthetic` are coded with the tables in entropy_tools, which must not change either.
 
-To add one, put a file there and write its description with `python tests/format/test_golden_bytes.py FILE.nac`.
+To add one, put a file there and write its description with `python -m tests.format.test_golden_bytes FILE.nac`.
+`python -m tests.golden_files` makes those of the packaged weights, named `nac-24k`.
 """
 
 import hashlib
@@ -89,7 +90,12 @@ def test_a_golden_file_is_written_again_byte_for_byte(path):
     assert b"".join([*pieces, writer.end(reader.samples)]) == path.read_bytes()
 
 
+def write_description(path):
+    """Write the `.json` of a file."""
+    text = json.dumps(describe(path), indent=1, ensure_ascii=False)
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        text = json.dumps(describe(Path(name)), indent=1, ensure_ascii=False)
-        Path(name).with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+        write_description(Path(name))
