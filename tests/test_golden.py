@@ -39,14 +39,14 @@ def test_golden_files_decode(codec: nac.Codec, name: str, most: float) -> None:
 
 def test_golden_files_hold_frames_of_voice_and_of_other_sound() -> None:
     """What must decode for ever includes both, and the change from one to the other."""
-    kinds = {}
+    voiced = []
     for name in FILES:
         stream = io.BytesIO((GOLDEN / f"{name}.nac").read_bytes())
         blocks = BlockReader(stream, nac.read_header(stream), tables=LIBRARY)
-        first = np.concatenate([block.codes[0][0] for block in blocks if isinstance(block, Block)])
-        kinds[name] = (first > 0).mean()
-    assert kinds["nac-24k-slow"] == 1 and kinds["nac-24k-music"] < 0.2
-    assert 0.2 < kinds["nac-24k-mono"] < 1 and 0.2 < kinds["nac-24k-stereo"] < 1
+        voiced.append(np.concatenate([block.codes[0][0] for block in blocks if isinstance(block, Block)]) > 0)
+    joined = np.concatenate(voiced)
+    assert joined.sum() > 40 and (~joined).sum() > 40
+    assert sum(0 < file.mean() < 1 for file in voiced) >= 2
 
 
 def test_silence_decodes_to_silence(codec: nac.Codec) -> None:
