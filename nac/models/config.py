@@ -46,9 +46,9 @@ class VoiceConfig:
     unsteady_order: tuple[tuple[Count, Count], ...] = ((4, 18), (9, 16))
     #: (Hz, codebooks, codebooks): from so many low-band codebooks on, in steady and in other frames, the waveform that
     #: they code replaces the synthesis below that frequency.
-    crossovers: tuple[tuple[NotNegative, Count, Count], ...] = ((900.0, 12, 3), (2050.0, 30, 24))
-    #: Share of the sound one period ago that is mixed into the coded waveform of steady voice.
-    comb: Share = 0.25
+    crossovers: tuple[tuple[NotNegative, Count, Count], ...] = ((900.0, 12, 3), (2125.0, 30, 24))
+    #: For each crossover, share of the sound one period ago in the coded waveform of steady voice.
+    comb: tuple[Share, ...] = (0.3, 0.15)
     control_width: Width = 256
     control_blocks: Layers = 4
     #: 0: no network, a fixed mixture.
@@ -85,6 +85,8 @@ class VoiceConfig:
         for column in zip(*self.crossovers, strict=True):
             if list(column) != sorted(set(column)):
                 raise OptionError(f"crossovers have {list(column)}; frequencies and numbers of codebooks must rise")
+        if len(self.comb) != len(self.crossovers):
+            raise OptionError(f"comb is {self.comb}; it must have {len(self.crossovers)} values, one a crossover")
         both = [self.envelope_codebooks, self.low_band_codebooks]
         for name, order in (("steady_order", self.steady_order), ("unsteady_order", self.unsteady_order)):
             if [sum(column) for column in zip(*order, strict=True)] != both:

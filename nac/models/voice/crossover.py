@@ -26,19 +26,30 @@ class CrossoverLevel(nn.Module):
         # From the newest step of a frame back to the middle of the spectrum that it completes.
         self.late = Delay(2)
 
-    def forward(self, n_low: Tensor, steady: Tensor, state: State | None = None) -> Tensor:
+    def of_frames(self, n_low: Tensor, steady: Tensor) -> Tensor:
         """Choose.
 
         Args:
             n_low: codes of the low bands in each frame, `[batch, frames]`.
             steady: which frames are steady voice, `[batch, frames]`.
+
+        Returns:
+            int64 `[batch, frames]`.
+        """
+        counts = torch.where(steady[..., None], self.steady_counts, self.unsteady_counts)
+        return (n_low[..., None] >= counts).sum(-1)
+
+    def forward(self, level: Tensor, state: State | None = None) -> Tensor:
+        """Spread over steps.
+
+        Args:
+            level: of frames, `[batch, frames]`.
             state: of the stream that the frames continue; None: silence came before.
 
         Returns:
             int64 `[batch, 4 · frames]`.
         """
-        counts = torch.where(steady[..., None], self.steady_counts, self.unsteady_counts)
-        level = (n_low[..., None] >= counts).sum(-1)[..., None]
+        level = level[..., None]
         # Two frames overlap in each hop of the coded waveform, and both must be there.
         level = level.minimum(self.before(level, state)).repeat_interleave(FRAMES, 1)
         out: Tensor = self.late(level, state)[..., 0]
@@ -52,19 +63,17 @@ class CombFilter(nn.Module):
     of coded speech").
     """
 
-    def __init__(self, share: float) -> None:
-        """`share` is that of the past in the sum, 0 to below 1."""
+    def __init__(self) -> None:
         super().__init__()
-        self.share = share
         self.samples, self.weights, self.periods = nn.Identity(), nn.Identity(), nn.Identity()
 
-    def forward(self, x: Tensor, f0: Tensor, steady: Tensor, state: State | None = None) -> Tensor:
+    def forward(self, x: Tensor, f0: Tensor, share: Tensor, state: State | None = None) -> Tensor:
         """Filter.
 
         Args:
             x: `[batch, frames · hop]`.
             f0: Hz, 0 where unvoiced, `[batch, frames, 4]`, of the same times.
-            steady: which frames are filtered, `[batch, frames]`; f0 is above 0 there.
+            share: of the past in the sum, 0 to 1, `[batch, frames]`; f0 is above 0 where it is not 0.
             state: of the stream that the frames continue; None: silence came before.
 
         Returns:
@@ -78,7 +87,7 @@ class CombFilter(nn.Module):
         period = torch.where(period > 0, period, before).repeat_interleave(STEP, 1)
 
         # The weight moves over the 5 ms after a change.
-        weight = (steady * self.share).to(x.dtype).repeat_interleave(FRAMES, 1)
+        weight = share.to(x.dtype).repeat_interleave(FRAMES, 1)
         weights = with_past(self.weights, weight[..., None], 1, state)[..., 0]
         rise = torch.arange(STEP, dtype=x.dtype, device=x.device) / STEP
         weight = torch.lerp(weights[:, :-1, None], weights[:, 1:, None], rise).flatten(1)

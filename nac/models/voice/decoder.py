@@ -31,6 +31,8 @@ class VoiceDecoder(nn.Module):
     #: Samples from the end of the hop that a frame describes back to the end of what it completes.
     DELAY = HOP
 
+    comb_shares: Tensor
+
     def __init__(self, config: VoiceConfig, codebook_size: int) -> None:
         """Without what is fitted on speech, see the parts, a vocoder of silence.
 
@@ -48,7 +50,8 @@ class VoiceDecoder(nn.Module):
         self.pulses = PulseTrain()
         self.control = ControlNetwork(config)
         self.source_filter = SourceFilter(config)
-        self.comb, self.level = CombFilter(config.comb), CrossoverLevel(config)
+        self.comb, self.level = CombFilter(), CrossoverLevel(config)
+        self.register_buffer("comb_shares", torch.tensor([0.0, *config.comb]), persistent=False)
         self.refinement = Refinement(config)
         # A spectrum of the refinement ends with a whole step, of which the synthesis lacks its second half.
         self.late_synthesis = Delay(STEP // 2)
@@ -99,14 +102,16 @@ class VoiceDecoder(nn.Module):
         parts = self.source_filter(curves, voiced, source, self.spectrum, state)
         steady = is_steady(codes[:, 0])
         coefficients = self.low_band.decode(low, self.low_band_scale(codes[:, 0], core, envelope))
-        coded = self.comb(self.low_band.synthesise(coefficients, state), f0, steady, state)[..., None]
+        level = self.level.of_frames(n_low, steady)
+        share = self.comb_shares[level].where(steady, 0.0)
+        coded = self.comb(self.low_band.synthesise(coefficients, state), f0, share, state)[..., None]
         streams = torch.cat([self.late_synthesis(parts, state), self.late_low_band(coded, state)], 2)
 
         conditions = None
         if self.refinement.learns:
             conditions = self.late_conditions(self.refinement.condition(hidden, pitch, n_low, state), state)
-        level = self.level(n_low, steady, state)
-        out: Tensor = self.refinement(streams, self.late_curves(curves, state), conditions, level, state)
+        levels = self.level(level, state)
+        out: Tensor = self.refinement(streams, self.late_curves(curves, state), conditions, levels, state)
         return out
 
     def low_band_scale(self, pitch_codes: Tensor, core: Tensor, envelope: Tensor) -> Tensor:

@@ -71,8 +71,9 @@ def test_low_bands_are_read_as_they_were_coded_whatever_is_dropped_after_them() 
 
 def level(counts: list[int], steady: list[bool]) -> list[int]:
     """Level in the middle of each frame's hop."""
-    steps = CrossoverLevel(SMALL)(torch.tensor([counts]), torch.tensor([steady]))[0]
-    return steps[3::4].tolist()
+    crossover = CrossoverLevel(SMALL)
+    steps: Tensor = crossover(crossover.of_frames(torch.tensor([counts]), torch.tensor([steady])))
+    return steps[0, 3::4].tolist()
 
 
 def test_the_coded_waveform_replaces_the_synthesis_where_both_its_frames_have_enough_codes() -> None:
@@ -86,22 +87,22 @@ def test_the_comb_keeps_what_repeats_and_halves_what_does_not() -> None:
     frames, hertz = 40, 187.5  # a period of 128 samples
     f0 = torch.full((1, frames, 4), hertz)
     n = torch.arange(frames * HOP)
-    comb, steady = CombFilter(0.5), torch.ones(1, frames, dtype=torch.bool)
+    comb, share = CombFilter(), torch.full((1, frames), 0.5)
     for harmonics, gain in ((1.0, 1.0), (3.0, 1.0), (1.5, 0.0), (2.5, 0.0)):
         x = torch.sin(n * (2 * np.pi * harmonics * hertz / RATE))[None]
-        out = comb(x, f0, steady)[:, 5 * HOP :]
+        out = comb(x, f0, share)[:, 5 * HOP :]
         assert float(out.abs().max()) == pytest.approx(gain, abs=0.01)
-    assert torch.equal(comb(x, f0, ~steady), x)
+    assert torch.equal(comb(x, f0, 0 * share), x)
 
 
 def test_the_comb_does_not_know_how_frames_are_cut() -> None:
     torch.manual_seed(0)
     frames = 30
-    x, steady = torch.randn(1, frames * HOP), torch.rand(1, frames) < 0.7
-    f0 = torch.where(steady[..., None], 60 + 400 * torch.rand(1, frames, 4), 0.0)
-    comb = CombFilter(0.3)
-    whole = comb(x, f0, steady, {})
+    x, share = torch.randn(1, frames * HOP), torch.rand(1, frames).clamp(0.2, 0.7) - 0.2
+    f0 = torch.where(share[..., None] > 0, 60 + 400 * torch.rand(1, frames, 4), 0.0)
+    comb = CombFilter()
+    whole = comb(x, f0, share, {})
     state: State = {}
     edges = [0, 1, 4, 20, frames]
-    parts = [comb(x[:, a * HOP : b * HOP], f0[:, a:b], steady[:, a:b], state) for a, b in itertools.pairwise(edges)]
+    parts = [comb(x[:, a * HOP : b * HOP], f0[:, a:b], share[:, a:b], state) for a, b in itertools.pairwise(edges)]
     assert torch.equal(torch.cat(parts, 1), whole)
