@@ -32,7 +32,7 @@ __all__ = [
     "__version__",
     "read_header",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Loading torch takes seconds: only who asks for a model waits for it.
 _LAZY = {
