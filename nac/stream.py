@@ -21,8 +21,8 @@ from nac.models.streaming import CodedFrames, FrameEncoder
 from nac.packaged import table_library
 from nac.settings import ENTROPY_DEFAULT, Tags, as_sample_rate, as_tags, beam_width, codebooks_for
 
-#: Frames decoded, and dropped, before a point that is sought: the decoder looks back so far.
-PREROLL = 32
+#: Frames decoded, and dropped, before a point that is sought: the decoders have forgotten what was before them.
+PREROLL = 100
 #: Blocks read ahead in a file that is decoded to its end.
 AHEAD = 255
 

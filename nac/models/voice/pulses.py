@@ -16,28 +16,36 @@ PHASE_BITS = 40
 
 
 class Phase(nn.Module):
-    """Running sum of a frequency, in whole 2⁻⁴⁰ cycles."""
+    """Running sum of a frequency, in whole 2⁻⁴⁰ cycles; wherever the frequency rises from 0 a cycle is half over.
+
+    So what came before a voice does not matter to its pulses, and decoding that starts before it gives the same ones.
+    """
 
     def forward(self, increments: Tensor, state: State | None = None) -> tuple[Tensor, Tensor]:
         """Sum up.
 
         Args:
-            increments: int64 `[batch, samples]`.
-            state: of the stream that the samples continue; None: the phase begins at 0.
+            increments: int64 `[batch, samples]`, 0 or more.
+            state: of the stream that the samples continue; None: the frequency was 0 before.
 
         Returns:
             Where each sample is within its cycle, and whether a cycle begins between the sample before and this one;
             both `[batch, samples]`.
         """
-        start = None if state is None else state.get(self)
-        if start is None:
-            start = increments.new_zeros(len(increments), 1)
-        total = torch.cat([start, increments], 1).cumsum(1)
-        cycles = total >> PHASE_BITS
-        within = total - (cycles << PHASE_BITS)
+        before = None if state is None else state.get(self)
+        if before is None:
+            before = increments.new_zeros(len(increments), 2)  # phase and increment of the sample before
+        starts = (increments > 0) & (torch.cat([before[:, 1:], increments[:, :-1]], 1) == 0)
+        total = torch.cat([before[:, :1], increments], 1).cumsum(1)
+        # From the last start on, what was summed up to it is taken off.
+        number = torch.arange(1, increments.shape[1] + 1, device=increments.device)
+        last = torch.where(starts, number, 0).cummax(1).values
+        offset = total.gather(1, (last - 1).clamp(min=0)) - (1 << (PHASE_BITS - 1))
+        total = total[:, 1:] - offset.where(last > 0, 0)
+        within = total & ((1 << PHASE_BITS) - 1)
         if state is not None:
-            state[self] = within[:, -1:].clone()
-        return within[:, 1:], cycles[:, 1:] > cycles[:, :-1]
+            state[self] = torch.stack([within[:, -1], increments[:, -1]], 1)
+        return within, (total >> PHASE_BITS) > ((total - increments) >> PHASE_BITS)
 
 
 class PulseTrain(nn.Module):

@@ -242,3 +242,13 @@ def test_the_contour_goes_through_the_halves_and_on_as_they_do() -> None:
     octaves = torch.log2(PitchContour()(halves) / 100)
     expected = [[0.0, 0.1, 0.3, 0.5], [0.4, 0.4, 0.4, 0.4], [-np.inf, -np.inf, 0.0, 0.0]]
     np.testing.assert_allclose(octaves[0], expected, atol=1e-5)
+
+
+def test_decoding_that_starts_before_a_voice_gives_its_samples() -> None:
+    """Pulses begin with the voice, and the prediction forgets."""
+    codes, noise = random_codes(120)
+    codes[:, 0] = torch.where(torch.arange(120) % 40 < 10, 1, 400 + torch.arange(120) % 40)
+    whole, late = decode(codes, noise, []), decode(codes[..., 20:], noise[:, 20:], [])
+    # The voice at hand at frame 20 has other pulses; the next ones begin with frames 50 and 90.
+    np.testing.assert_allclose(late[80 * HOP :], whole[100 * HOP :], atol=0.01 * whole.std())
+    assert np.abs(late[: 20 * HOP] - whole[20 * HOP : 40 * HOP]).max() > 0.1 * whole.std()
