@@ -35,6 +35,9 @@ class Silence:
     def conceal(self, frames):
         return np.zeros((self.channels, 480 * frames), np.float32)
 
+    def flush(self):
+        return np.zeros((self.channels, 0), np.float32)
+
 
 @lru_cache(maxsize=4096)
 def sent(number, channels=1, frames=1, model=FINGERPRINT >> 16):
