@@ -41,3 +41,14 @@ def test_silence_has_no_delay(other: np.ndarray) -> None:
     assert delay(noise(100), other, RATE) == 0
     moved, _ = align(noise(100), other, RATE)
     assert moved.shape == (100,)
+
+
+@pytest.mark.parametrize("moved", [0, 1200, -2400])
+def test_a_waveform_made_anew_has_the_delay_of_its_loudness(moved: int) -> None:
+    """As behind a vocoder: the same loudness, another waveform."""
+    rng = np.random.default_rng(1)
+    rate, n = 24_000, 96_000
+    loudness = np.interp(np.arange(n), np.arange(0, n + 4800, 4800), rng.random(n // 4800 + 1)) ** 2
+    x, y = (loudness * rng.standard_normal(n) for _ in range(2))
+    found = delay(x, shifted(y, -moved, n), rate)
+    assert found == 0 if moved == 0 else abs(found - moved) < 0.01 * rate
