@@ -5,10 +5,11 @@ from torch import Tensor, nn
 
 from nac.models.config import VoiceConfig
 from nac.models.layers import Delay, State, with_past
+from nac.models.voice.pitch_code import BASE
 from nac.models.voice.timing import FRAMES, SAMPLE_RATE, STEP
 
-#: Hz below which there is no pitch: how far the comb filter may look back.
-LOWEST_PITCH = 50.0
+#: Samples that the comb filter looks back: the longest period, whose fraction needs the sample before it.
+REACH = int(SAMPLE_RATE / BASE) + 1
 
 
 class CrossoverLevel(nn.Module):
@@ -65,7 +66,7 @@ class CombFilter(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.samples, self.weights, self.periods = nn.Identity(), nn.Identity(), nn.Identity()
+        self.weight_before, self.period_before = Delay(1), Delay(1)
 
     def forward(self, x: Tensor, f0: Tensor, share: Tensor, state: State | None = None) -> Tensor:
         """Filter.
@@ -79,21 +80,18 @@ class CombFilter(nn.Module):
         Returns:
             As `x`.
         """
-        reach = int(SAMPLE_RATE / LOWEST_PITCH) + 2
-        past = with_past(self.samples, x[..., None], reach, state)[..., 0]
-        voiced = f0 > 0
-        period = torch.where(voiced, SAMPLE_RATE / f0.clamp(min=LOWEST_PITCH), 0.0).flatten(1)
-        before = with_past(self.periods, period[..., None], 1, state)[:, :-1, 0]
-        period = torch.where(period > 0, period, before).repeat_interleave(STEP, 1)
+        past = with_past(self, x[..., None], REACH, state)[..., 0]
+        period = torch.where(f0 > 0, SAMPLE_RATE / f0.clamp(min=BASE), 0.0).flatten(1)[..., None]
+        period = torch.where(period > 0, period, self.period_before(period, state))
+        period = period[..., 0].repeat_interleave(STEP, 1)
 
         # The weight moves over the 5 ms after a change.
-        weight = share.to(x.dtype).repeat_interleave(FRAMES, 1)
-        weights = with_past(self.weights, weight[..., None], 1, state)[..., 0]
+        weight = share.to(x.dtype).repeat_interleave(FRAMES, 1)[..., None]
         rise = torch.arange(STEP, dtype=x.dtype, device=x.device) / STEP
-        weight = torch.lerp(weights[:, :-1, None], weights[:, 1:, None], rise).flatten(1)
+        weight = torch.lerp(self.weight_before(weight, state), weight, rise).flatten(1)
 
         # Whole and fraction are of the period alone, so that rounding does not depend on where a piece begins.
         whole = period.floor().long()
-        at = torch.arange(x.shape[1], device=x.device) + reach - whole
+        at = torch.arange(x.shape[1], device=x.device) + REACH - whole
         ago = torch.lerp(past.gather(1, at), past.gather(1, at - 1), (period - whole).to(x.dtype))
         return torch.lerp(x, ago, weight)
