@@ -14,7 +14,6 @@ from torch import Tensor
 
 from nac.models.layers import State
 from nac.models.model import NacModel
-from nac.models.transform import NOISE_PERIOD
 from nac.models.voice.decoder import VoiceDecoder
 
 
@@ -134,9 +133,9 @@ class RunDecoder:
             return self.model.synthesise_heard(latent, (codes[None, 1:] >= 0).sum(1), self._frame_number, self._state)[
                 0
             ]
-        rows = (self._frame_number + torch.arange(frames, device=codes.device)) % NOISE_PERIOD
+        rows = (self._frame_number + torch.arange(frames, device=codes.device)) % len(self._voice.noise)
         codes = self._voice.order.to_parts(codes[None])
-        samples: Tensor = self._voice(codes, self.model.spectrum.noise[None, rows], self._state)[0]
+        samples: Tensor = self._voice(codes, self._voice.noise[None, rows], self._state)[0]
         # The first frame completes a hop that is not of this run.
         samples = samples[self._hop * self._begins :]
         self._begins = False

@@ -64,7 +64,7 @@ def test_frames_of_voice_are_the_voice_decoders() -> None:
     codes = frames_of([True] * 12)
     with torch.inference_mode():
         parts = MODEL.voice.order.to_parts(codes[None])
-        sound = MODEL.voice(parts, MODEL.spectrum.noise[None, 5:17], {})[0].numpy()
+        sound = MODEL.voice(parts, MODEL.voice.noise[None, 5:17], {})[0].numpy()
     np.testing.assert_allclose(decode(codes, [], 5)[: 11 * HOP], sound[HOP:], atol=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_lost_frames_fade_out_and_the_rest_is_as_it_was(voice: bool, lost: int) 
 @pytest.mark.parametrize("lost", [1, 2, 7])
 def test_after_a_short_gap_the_envelope_of_voice_is_predicted_from_before_it(lost: int) -> None:
     """It then lacks what the lost frames said, and nothing else. After a long gap there is no prediction."""
-    codes, noise, state, parts = frames_of([True] * 24), MODEL.spectrum.noise, {}, []
+    codes, noise, state, parts = frames_of([True] * 24), MODEL.voice.noise, {}, []
     decoder, predictor = RunDecoder(MODEL), MODEL.voice.quantizer
     with torch.inference_mode():
         for frames in (slice(0, 10), slice(10 + lost, 24)):

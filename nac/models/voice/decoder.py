@@ -10,6 +10,7 @@ from nac.models.voice.contour import PitchContour
 from nac.models.voice.control import ControlNetwork, pitch_features
 from nac.models.voice.crossover import CombFilter, CrossoverLevel
 from nac.models.voice.low_band import LowBand
+from nac.models.voice.noise import even_noise_table
 from nac.models.voice.order import CodeOrder, is_steady
 from nac.models.voice.pitch_code import decode_pitch
 from nac.models.voice.pulses import PulseTrain
@@ -31,6 +32,8 @@ class VoiceDecoder(nn.Module):
     #: Samples from the end of the hop that a frame describes back to the end of what it completes.
     DELAY = HOP
 
+    #: See `even_noise_table`.
+    noise: Tensor
     comb_shares: Tensor
 
     def __init__(self, config: VoiceConfig, codebook_size: int) -> None:
@@ -51,6 +54,7 @@ class VoiceDecoder(nn.Module):
         self.control = ControlNetwork(config)
         self.source_filter = SourceFilter(config)
         self.comb, self.level = CombFilter(), CrossoverLevel(config)
+        self.register_buffer("noise", even_noise_table(HOP), persistent=False)
         self.register_buffer("comb_shares", torch.tensor([0.0, *config.comb]), persistent=False)
         self.refinement = Refinement(config)
         # A spectrum of the refinement ends with a whole step, of which the synthesis lacks its second half.
@@ -76,7 +80,7 @@ class VoiceDecoder(nn.Module):
                 `CodeOrder`; −1 for none. A frame whose code of pitch is not above 0 is not one of voice; it has no
                 sound of its own, and its other codes are not read. A frame of voice without other codes sounds as
                 predicted.
-            noise: of a power of 1, `[batch, frames, hop]`.
+            noise: of a power of 1, `[batch, frames, hop]`: rows of `self.noise`.
             state: of the stream that the frames continue; None: silence came before.
 
         Returns:

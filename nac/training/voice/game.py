@@ -187,7 +187,9 @@ class Game:
 
     def _decode(self, stretches: list[Stretch], codes: Tensor, generator: torch.Generator) -> Tensor:
         """What the decoder makes of the hops that count."""
-        noise = torch.randn(len(codes), self.total, HOP, generator=generator)
+        table = self.decoder.noise
+        first = torch.randint(len(table), (len(codes), 1), generator=generator)
+        noise = table[(first + torch.arange(self.total)) % len(table)]
         state: State = {self.decoder.quantizer: self.coded.core_before(stretches)}
         output: Tensor = self.decoder(codes, noise, state)
         return output[:, (self.config.run_in + _LATE) * HOP :]
