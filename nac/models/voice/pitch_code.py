@@ -3,8 +3,8 @@
 A hop has two halves of 10 ms. The code says which are voiced and their pitch:
 
     1                   neither
-    2 to 883            both: their mean in 1/36 octave, 126 steps from 50 Hz on, and one of 7 slopes
-    884 to 1009         one: its pitch in 1/18 octave, 63 steps from 50 Hz on, for the first half, then the second
+    2 to 916            both: their mean in 1/54 octave, 183 steps from 52 Hz on, and one of 5 slopes
+    917 to 1008         one: its pitch in 1/13 octave, 46 steps from 52 Hz on, for the first half, then the second
 
 Unassigned numbers read as the last that is assigned.
 """
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 #: Hz of step 0.
-BASE = 50.0
+BASE = 52.0
 #: Steps per octave and how many there are, with both halves voiced and with one.
-BOTH_STEPS, BOTH_COUNT = 36, 126
-ONE_STEPS, ONE_COUNT = 18, 63
+BOTH_STEPS, BOTH_COUNT = 54, 183
+ONE_STEPS, ONE_COUNT = 13, 46
 #: Octaves by which the second half lies above the first.
-SLOPES = (-0.12, -0.06, -0.025, 0.0, 0.025, 0.06, 0.12)
+SLOPES = (-0.08, -0.03, 0.0, 0.03, 0.08)
 #: First code of each kind, and one more than the last.
 UNVOICED = 1
 FIRST_BOTH = UNVOICED + 1
@@ -34,7 +34,7 @@ def encode_pitch(f0: Tensor) -> Tensor:
             mean of those that are.
 
     Returns:
-        int64 `[...]`, 1 to 1009.
+        int64 `[...]`, 1 to 1008.
     """
     pairs = f0.double().reshape(*f0.shape[:-1], 2, 2)
     voiced = pairs > 0
