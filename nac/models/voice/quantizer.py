@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from nac.errors import WeightsError
 from nac.models.config import VoiceConfig
 from nac.models.layers import State
-from nac.models.quantizer import ResidualCodebooks, beam_search
+from nac.models.quantizer import ResidualCodebooks, SearchCodebook, beam_search
+from nac.models.voice.frame_search import search_frame
 from nac.models.voice.timing import FRAMES
 
 #: Power added to each band before its logarithm is coded: weaker sound is silence.
@@ -178,9 +179,11 @@ class EnvelopeQuantizer(nn.Module):
         # Only the core decides predictions, so only its codes are searched frame by frame.
         for frame in range(frames):
             predicted = previous @ self.prediction + self.offset
-            codes[:, :core, frame] = beam_search(latent[:, frame] - predicted, codebooks[:core], beam, commit_points)[0]
-            previous = predicted + self.residual.decode(codes[:, :core, frame : frame + 1])[:, 0]
-            residual[:, frame] = latent[:, frame] - previous
+            codes[:, :core, frame], left = self._search_core(
+                latent[:, frame] - predicted, codebooks[:core], beam, commit_points
+            )
+            previous = latent[:, frame] - left
+            residual[:, frame] = left
         if n_codebooks > core:
             points = [point - core for point in commit_points]
             rest = beam_search(residual.flatten(0, 1), codebooks[core:], beam, points)[0]
@@ -188,6 +191,16 @@ class EnvelopeQuantizer(nn.Module):
         if state is not None:
             state[self] = previous
         return codes
+
+    def _search_core(
+        self, residual: Tensor, codebooks: Sequence[SearchCodebook], beam: int, commit_points: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Codes `[batch, codebooks]` of one frame of each item, and the residuals they leave, both `[batch, dim]`."""
+        if residual.device.type != "cpu":
+            codes = beam_search(residual, codebooks, beam, commit_points)[0]
+            return codes, residual - self.residual.decode(codes[..., None])[:, 0]
+        found = [search_frame(item, codebooks, beam, commit_points) for item in residual]
+        return torch.tensor([codes for codes, _ in found]), torch.stack([left for _, left in found])
 
     def _previous(self, state: State | None, batch: int) -> Tensor:
         previous = None if state is None else state.get(self)
