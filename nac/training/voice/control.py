@@ -25,10 +25,8 @@ log = logging.getLogger(__name__)
 _BETAS, _WEIGHT_DECAY, _CLIP, _FINAL_SHARE = (0.9, 0.98), 1e-2, 1.0, 0.02
 #: Decay of the averaged weights.
 _EMA = 0.995
-#: Examples with n codebooks are as frequent as n to this power.
-COUNT_POWER = -0.7
-#: Share of the examples whose frames may have different numbers of codebooks.
-FEWER_SHARE = 0.6
+#: Files of n codebooks are as frequent among the examples as n to this power; and share of other numbers.
+COUNT_POWER, OTHER_SHARE = -0.7, 0.2
 #: Weight of errors in aperiodicity, whose range is small; and of silent steps, all bands below this log power.
 _APERIODICITY, _SILENT, _AUDIBLE = 2.0, 0.15, -13.0
 #: Steps between two lines of the log.
@@ -78,16 +76,19 @@ def train_control(
 
 
 def draw_counts(rng: np.random.Generator, decoder: VoiceDecoder, batch: int) -> Tensor:
-    """How many envelope codebooks each example has: the core's at least, few the more often.
+    """How many envelope codebooks each example has: as files of some number of codebooks have, few the more often.
 
     Returns:
-        `[batch, 2]`, in frames that are not steady voice and in others. In some examples the former have fewer.
+        `[batch, 2]`, in frames that are not steady voice and in others.
     """
-    counts = np.arange(decoder.config.core_codebooks, decoder.config.envelope_codebooks + 1)
-    weights = counts**COUNT_POWER
-    drawn = rng.choice(counts, (batch, 2), p=weights / weights.sum())
-    drawn[:, 0] = np.where(rng.random(batch) < FEWER_SHARE, drawn.min(1), drawn[:, 1])
-    return torch.from_numpy(drawn)
+    core = decoder.config.core_codebooks
+    totals = np.arange(1 + core, 1 + decoder.config.n_codebooks)
+    counts = np.array([[n for n, _ in decoder.order.counts(int(total))] for total in totals])
+    weights = totals.astype(float) ** COUNT_POWER
+    drawn = counts[rng.choice(len(counts), batch, p=weights / weights.sum())]
+    # Any other numbers too, so that another order of the codes needs no other network.
+    other = rng.integers(core, decoder.config.envelope_codebooks + 1, (batch, 2))
+    return torch.from_numpy(np.where(rng.random((batch, 1)) < OTHER_SHARE, other, drawn))
 
 
 def _loss(
