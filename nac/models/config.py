@@ -24,12 +24,12 @@ class VoiceConfig:
     """
 
     #: Natural logarithms of the envelope's power in bands, and of aperiodicity in bands, in each 5 ms step.
-    n_bands: Annotated[int, Range(2, 128)] = 32
+    n_bands: Annotated[int, Range(2, 128)] = 40
     n_aperiodicity_bands: Annotated[int, Range(2, 32)] = 7
     #: Bins of the spectra that filters are made of, and one, twice.
     fft_size: Annotated[int, Range(512, 4096)] = 1024
     #: Dimensions in which envelope and aperiodicity are coded, and the codebooks that code them.
-    envelope_dim: Width = 80
+    envelope_dim: Width = 96
     envelope_codebooks: Codebooks = 13
     #: So many of these codebooks decide the prediction of the next frame; the others can be dropped without a trace in
     #: later frames.
@@ -43,7 +43,7 @@ class VoiceConfig:
     #: How codebooks of the envelope and of the low bands take turns, as pairs of so many of each: in frames that are
     #: voiced throughout, and in others. The first pair has the core codebooks.
     steady_order: tuple[tuple[Count, Count], ...] = ((11, 12), (2, 22))
-    unsteady_order: tuple[tuple[Count, Count], ...] = ((4, 18), (9, 16))
+    unsteady_order: tuple[tuple[Count, Count], ...] = ((6, 5), (3, 9), (4, 20))
     #: (Hz, codebooks, codebooks): from so many low-band codebooks on, in steady and in other frames, the waveform that
     #: they code replaces the synthesis below that frequency.
     crossovers: tuple[tuple[NotNegative, Count, Count], ...] = ((900.0, 12, 3), (2125.0, 30, 24))

@@ -15,6 +15,9 @@ from nac.models.voice.timing import FRAMES, HOP, HOPS_AFTER, HOPS_BEFORE, SAMPLE
 BAND_FLOOR = 1e-10
 #: Hz below which there is rumble and no voice.
 RUMBLE = 30
+#: For so many frames after voice has begun the window of the envelope is not longer than at this f0, in Hz, so that it
+#: does not reach back to what was before.
+ONSET_FRAMES, ONSET_F0 = 4, 250.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,7 @@ class VoiceParameters:
 
     Attributes:
         f0: Hz, `[channels, hops, 4]`, 0 where unvoiced.
-        bands: natural logarithm of the envelope's power in 32 bands, `[channels, hops, 4, 32]`.
+        bands: natural logarithm of the envelope's power by band, `[channels, hops, 4, 40]`.
         aperiodicity: `[channels, hops, 4, 7]`, 0 to 1, and 1 where unvoiced. It is an amplitude: squared it is the
             share of the power that is noise.
     """
@@ -44,6 +47,7 @@ class VoiceAnalysis(nn.Module):
         super().__init__()
         self.pitch = PitchTracker()
         self.highpass = _HighPass()
+        self.window_f0 = _WindowF0()
         self._bands = band_weights()
 
     @torch.inference_mode()
@@ -66,7 +70,7 @@ class VoiceAnalysis(nn.Module):
 
         first = HOPS_BEFORE * HOP + STEP // 2
         around = x[:, first - SIZE // 2 :].unfold(1, SIZE, STEP)[:, :frames]
-        envelope = spectral_envelope(around.reshape(-1, SIZE), f0.reshape(-1))
+        envelope = spectral_envelope(around.reshape(-1, SIZE), self.window_f0(f0, state).reshape(-1))
         # A product for each hop, so that the number of hops at hand does not matter to rounding.
         power = torch.bmm(envelope.view(-1, FRAMES, envelope.shape[1]), self._bands.expand(channels * hops, -1, -1))
 
@@ -79,6 +83,17 @@ class VoiceAnalysis(nn.Module):
         return VoiceParameters(
             f0.float().view(shape), (power + BAND_FLOOR).log().view(*shape, BANDS), aperiodicity.view(*shape, -1)
         )
+
+
+class _WindowF0(nn.Module):
+    """The f0 that sets the length of each frame's window."""
+
+    def forward(self, f0: Tensor, state: State) -> Tensor:
+        """`[channels, frames]` to the same shape; 0 where unvoiced."""
+        voiced = f0 > 0
+        before = with_past(self, voiced[..., None], ONSET_FRAMES, state)[:, :-1, 0]
+        inside = before.unfold(1, ONSET_FRAMES, 1).all(-1)
+        return torch.where(voiced & ~inside, f0.clamp_min(ONSET_F0), f0)
 
 
 class _HighPass(nn.Module):

@@ -16,10 +16,12 @@ from nac.models.voice.timing import SAMPLE_RATE
 #: Points of the transform; the spectra have half as many bins and one.
 SIZE = 1024
 BINS = SIZE // 2 + 1
-#: Number of bands of `log_bands`, about 120 mel apart.
-BANDS = 32
-#: Hz, taken for f0 where unvoiced, and the lowest f0 whose three periods fit the transform.
-UNVOICED_F0, LOWEST_F0 = 500.0, 71.0
+#: Number of the bands, and Hz below which they are about equally wide; above, their widths grow with the frequency.
+#: With the mel scale's 700 Hz they would be too wide above 4 kHz, where the shape of a voice's spectrum matters.
+BANDS, WARP = 40, 1500.0
+#: Hz, taken for f0 where unvoiced, and the lowest f0 whose three periods fit the transform. At 220 Hz noise keeps its
+#: fluctuations over 14 ms; synthesis from noise of an even power does not add others to them.
+UNVOICED_F0, LOWEST_F0 = 220.0, 71.0
 #: How much the lifter restores of the peaks that smoothing flattens; −0.15 in CheapTrick.
 RESTORE = -0.15
 #: Power that silence has, of full scale 1.
@@ -96,13 +98,14 @@ def _lifter(f: Tensor) -> Tensor:
 
 
 def band_weights() -> Tensor:
-    """Triangles equally spaced on the mel scale (2595 · log10(1 + f / 700)), the outer ones centred near the ends.
+    """Triangles equally spaced on the scale log(1 + f / WARP), the outer ones centred at the ends.
 
     Returns:
-        `[513, 32]`; the weights of each band sum to 1.
+        `[513, 40]`; the weights of each band sum to 1.
     """
-    mel = 2595 * math.log10(1 + SAMPLE_RATE / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(-60, mel + 60, BANDS + 2, dtype=torch.float64) / 2595) - 1)
+    top = math.log1p(SAMPLE_RATE / 2 / WARP)
+    step = top / (BANDS - 1)
+    edges = WARP * torch.linspace(-step, top + step, BANDS + 2, dtype=torch.float64).expm1()
     bins = torch.arange(BINS, dtype=torch.float64)[:, None] * (SAMPLE_RATE / SIZE)
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     weights = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp_min(0)

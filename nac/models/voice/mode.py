@@ -38,7 +38,7 @@ class ModeClassifier(nn.Module):
         """Classify.
 
         Args:
-            features: `[batch, frames, 43]`, see `mode_features`.
+            features: `[batch, frames, 51]`, see `mode_features`.
             state: of the stream that the frames continue; None: nothing came before.
 
         Returns:
@@ -79,7 +79,7 @@ def mode_features(parameters: VoiceParameters) -> Tensor:
         parameters: of `[batch, frames]`, four steps each.
 
     Returns:
-        `[batch, frames, 43]`: bands about their mean, that mean, how much bands move within the frame, the share of
+        `[batch, frames, 51]`: bands about their mean, that mean, how much bands move within the frame, the share of
         voiced steps, their pitch in octaves above 150 Hz, and aperiodicity.
     """
     bands = (parameters.bands.exp() + POWER_FLOOR).log()

@@ -41,7 +41,7 @@ class PitchTracker(nn.Module):
     FINE_RANGE = 4
 
     def __init__(
-        self, unvoiced: float = 0.3, octave: float = 0.12, glide: float = 2.5, switch: float = 0.25, ahead: float = 1.0
+        self, unvoiced: float = 0.25, octave: float = 0.12, glide: float = 2.5, switch: float = 0.25, ahead: float = 1.0
     ) -> None:
         """A tracker.
 

@@ -110,7 +110,7 @@ def _analyse(audio: Path, folder: Path, number: int) -> dict[int, bool]:
 
 
 def analyse(samples: np.ndarray) -> np.ndarray:
-    """Parameters of every hop of int16 `[samples]`: float32 `[hops, 4, 40]`."""
+    """Parameters of every hop of int16 `[samples]`: float32 `[hops, 4, 48]`."""
     analysis, state, parts = VoiceAnalysis(), State(), []
     # A hop is known with the one after it, and the first that comes out is the silence before the first.
     x = torch.from_numpy(np.append(samples, np.zeros(HOP, np.int16)).astype(np.float32) / 32767)[None]

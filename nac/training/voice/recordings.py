@@ -2,7 +2,7 @@
 
     index.json       what is in the others
     audio.npy        int16 `[samples]`, all recordings one after another, each a whole number of hops
-    parameters.npy   float16 `[steps, 40]`, every 5 ms: f0 in Hz, log bands, aperiodicity
+    parameters.npy   float16 `[steps, 48]`, every 5 ms: f0 in Hz, log bands, aperiodicity
     finished.txt     numbers of the recordings that are done, one a line
 
 They lie in the order of the index, from the first hop of the first recording on.
@@ -48,7 +48,7 @@ class Recordings:
     Attributes:
         items: all that are planned, in their order.
         audio: int16 `[samples]`.
-        parameters: float16 `[steps, 40]`.
+        parameters: float16 `[steps, 48]`.
     """
 
     def __init__(self, folder: Path, writable: bool = False) -> None:
@@ -84,7 +84,7 @@ class Recordings:
         return out
 
     def steps(self, first: int, hops: int) -> npt.NDArray[np.float32]:
-        """float32 `[hops, 4, 40]` from hop `first` on."""
+        """float32 `[hops, 4, 48]` from hop `first` on."""
         rows = self.parameters[first * FRAMES : (first + hops) * FRAMES]
         return np.asarray(rows, np.float32).reshape(hops, FRAMES, COLUMNS)
 

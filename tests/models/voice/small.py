@@ -32,9 +32,9 @@ def small_decoder(seed: int = 0, bands: float = LOUD, network: float = 0.02) -> 
     quantizer = decoder.quantizer
     features = len(quantizer.mean)
     with torch.no_grad():
-        quantizer.mean.copy_(
-            torch.cat([torch.full((128,), bands), torch.full((features - 128,), 0.3)]) * quantizer.weights
-        )
+        means = torch.full((features,), bands)
+        means[4 * SMALL.n_bands :] = 0.3
+        quantizer.mean.copy_(means * quantizer.weights)
         quantizer.components.copy_(torch.linalg.qr(torch.randn(features, SMALL.envelope_dim))[0])
         quantizer.prediction.copy_(torch.eye(SMALL.envelope_dim) * 0.9)
         for name, value in decoder.named_parameters():

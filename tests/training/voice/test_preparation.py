@@ -10,6 +10,7 @@ import torch
 
 from nac.errors import AudioError, OptionError
 from nac.models.voice.analysis import VoiceAnalysis
+from nac.models.voice.envelope import BANDS, WARP
 from nac.models.voice.spectrum import EnvelopeSpectrum
 from nac.models.voice.timing import HOP
 from nac.training.voice import prepare as preparation
@@ -17,7 +18,7 @@ from nac.training.voice.coding import CODED, CODES, CodedRecordings, encode
 from nac.training.voice.examples import Sampler, parameters, samples
 from nac.training.voice.parts import FILE, load_parts
 from nac.training.voice.prepare import prepare
-from nac.training.voice.recordings import FINISHED, Recordings
+from nac.training.voice.recordings import COLUMNS, FINISHED, Recordings
 from tests.models.voice.small import SMALL
 from tests.training.voice.made import CONFIG, write_voices
 
@@ -36,7 +37,7 @@ def test_arrays_hold_the_samples_and_what_the_analysis_finds(start: Start) -> No
     found = VoiceAnalysis()(torch.from_numpy(np.append(stored, np.zeros(HOP, np.float32)))[None])
     rows = recordings.steps(last.first, last.hops)
     assert np.allclose(rows[..., 0], found.f0[0, 1:], rtol=1e-3)
-    assert np.allclose(rows[..., 1:33], found.bands[0, 1:], atol=0.02)
+    assert np.allclose(rows[..., 1 : 1 + BANDS], found.bands[0, 1:], atol=0.02)
     assert (rows[..., 0] > 0).mean() > 0.5
 
 
@@ -122,8 +123,8 @@ def test_codes_left_over_are_done_later(start: Start, tmp_path: Path) -> None:
 
 def test_the_fitted_spectrum_is_better_than_the_start(start: Start) -> None:
     decoder, coded = load_parts(start[0] / FILE), start[1]
-    rows = coded.recordings.steps(20, 100).reshape(-1, 40)
-    bands = torch.from_numpy(rows[:, 1:33])
+    rows = coded.recordings.steps(20, 100).reshape(-1, COLUMNS)
+    bands = torch.from_numpy(rows[:, 1 : 1 + BANDS])
     # Where the bands are centred the spectrum is near them.
     frequencies = torch.tensor([500.0, 1500.0, 4000.0]) / 24_000
     errors = []
@@ -136,6 +137,4 @@ def test_the_fitted_spectrum_is_better_than_the_start(start: Start) -> None:
 
 
 def _band_at(hertz: float) -> int:
-    mel = 2595 * np.log10(1 + hertz / 700)
-    top = 2595 * np.log10(1 + 12_000 / 700)
-    return round((mel + 60) / (top + 120) * 33) - 1
+    return round(float(np.log1p(hertz / WARP) / np.log1p(12_000 / WARP)) * (BANDS - 1))
