@@ -3,7 +3,7 @@
 A hop has two halves of 10 ms. The code says which are voiced and their pitch:
 
     1                   neither
-    2 to 916            both: their mean in 1/54 octave, 183 steps from 52 Hz on, and one of 5 slopes
+    2 to 916            both: their mean in 1/90 octave, 305 steps from 52 Hz on, and one of 3 slopes
     917 to 1008         one: its pitch in 1/13 octave, 46 steps from 52 Hz on, for the first half, then the second
 
 Unassigned numbers read as the last that is assigned.
@@ -15,10 +15,10 @@ from torch import Tensor
 #: Hz of step 0.
 BASE = 52.0
 #: Steps per octave and how many there are, with both halves voiced and with one.
-BOTH_STEPS, BOTH_COUNT = 54, 183
+BOTH_STEPS, BOTH_COUNT = 90, 305
 ONE_STEPS, ONE_COUNT = 13, 46
 #: Octaves by which the second half lies above the first.
-SLOPES = (-0.08, -0.03, 0.0, 0.03, 0.08)
+SLOPES = (-0.04, 0.0, 0.04)
 #: First code of each kind, and one more than the last.
 UNVOICED = 1
 FIRST_BOTH = UNVOICED + 1
